@@ -149,11 +149,11 @@ class Row:
 
 
 class Bench:
-    """One image and one model, and as many objects as there are tries."""
+    """One image and one model, and as many objects as there are tries after the first ``tries``."""
 
-    def __init__(self, mind: KernelContext) -> None:
+    def __init__(self, mind: KernelContext, tries: int = 0) -> None:
         self.mind = mind
-        self.tries = 0
+        self.tries = tries
 
     async def make_object(self, state: dict[str, Any]) -> str:
         """Return the name of a new object with these slots."""

@@ -126,6 +126,8 @@ def stop(kernel: subprocess.Popen[bytes]) -> None:
 async def until(home: Path, key: str) -> float:
     """Return the seconds until ``health`` has ``key``."""
     started = time.perf_counter()
+    while not (home / "run" / "endpoint.json").exists():  # noqa: ASYNC110 - as below
+        await asyncio.sleep(0.05)
     async with KernelClient.at(home) as client:
         while not (await client.request("health", timeout=300)).get(key):  # noqa: ASYNC110 - a poll is meant
             await asyncio.sleep(0.05)

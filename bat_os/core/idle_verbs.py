@@ -38,16 +38,22 @@ IDLE_VERBS: Final = (
              "`digest`: of all gold; `after`: for the next page, or \"\".",
         examples=("", "--grade gold --jsonl gold.jsonl", "--grade none"),
         access="reads", seconds=MINUTES),
-    Verb("proposals", "list what the mind found while nobody needed it",
-        reply=_PROPOSALS + " dissonance:num",
+    Verb("proposals", "list what the mind found while nobody needed it", (
+        Field("weeks", "flag", "also how the missions of the last 12 weeks ended", "--weeks"),),
+        reply=_PROPOSALS + " dissonance:num curiosity:count "
+              "weeks?:[week kept:count corrected:count asked:count failed:count]",
         note="`choices`: what accepting may do, the first if no other is named; `spent` and "
-             "`budget`: seconds of processor time today; `resting`: why it does nothing just now.",
-        examples=("",), access="reads"),
+             "`budget`: seconds of processor time today; `resting`: why it does nothing just now; "
+             "`dissonance`: how much of what is used is in doubt; `curiosity`: kinds of wishes "
+             "that only a guess answers, or nothing. `weeks`: by Monday; `kept` were answered, of "
+             "`corrected` what was learned was taken back, replaced, or failed in use.",
+        examples=("", "--weeks"), access="reads"),
     Verb("accept", "take a proposal", (
         _N,
         Field("choice", "whole", "which of its choices", "choice?", default=1, least=1, most=9)),
-        reply="n:count what done result:map",
-        note="What is installed passes the audit, the cell and its examples first.",
+        reply="n:count what done result:map undo:map",
+        note="What is installed passes the audit, the cell and its examples first. `undo`: the "
+             "verb that takes it back, with its target, selector and version, or {}.",
         examples=("3", "3 2"), seconds=MINUTES),
     Verb("dismiss", "drop a proposal; the same does not come again", (_N,),
         reply="n:count what quiet:flag",

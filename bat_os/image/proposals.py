@@ -4,7 +4,8 @@
                        ``evidence``, ``choices`` (each ``shown`` and ``deed``), ``rests_on``
     root["idle"]       ``last`` (the highest number), ``kinds`` (how often each was accepted and
                        dismissed), ``refused`` (keys that were dismissed), ``heard`` (when somebody
-                       heard of it last), ``day``, ``spent`` (seconds of that day)
+                       heard of it last), ``day``, ``spent`` (seconds of that day), ``done``
+                       (a tree: digest of a work -> when it was done)
 
 A proposal stands as long as what it rests on: the versions of methods that it was found with. One
 that does not stand is not shown, and goes with the next commit. At most MAX_KEPT are kept, the
@@ -17,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
 from bat_os.errors import ArgumentsError, NotFoundError
@@ -34,6 +36,7 @@ IDLE: Final = "idle"
 BUDGET: Final = 600.0  # seconds of processor time a day
 MAX_KEPT: Final = 50
 MAX_REFUSED: Final = 500
+MAX_DONE: Final = 2_000  # works that are remembered; past that, the newer half is
 QUIET_SECONDS: Final = 30 * 86_400.0
 DECIDED: Final = 3  # before a kind can go quiet; then below one taken in three it does
 
@@ -146,6 +149,21 @@ def spent_on(root: Mapping[str, Any], day: str) -> float:
 def note_spent(root: Root, day: str, seconds: float) -> None:
     """Note what idle work took on a day so far."""
     _state(root).update(day=day, spent=round(seconds, 1))
+
+
+def was_done(root: Mapping[str, Any], work: str) -> bool:
+    """Return whether a work was done, by its digest."""
+    return work in root.get(IDLE, {}).get("done", ())
+
+
+def note_done(root: Root, work: str, at: float) -> None:
+    """Note that a work was done."""
+    state = _state(root)
+    done = state.setdefault("done", OOBTree())
+    done[work] = at
+    if len(done) > MAX_DONE:
+        newest = sorted(done.items(), key=lambda one: -one[1])[: MAX_DONE // 2]
+        state["done"] = OOBTree(newest)
 
 
 def heard_at(root: Mapping[str, Any]) -> float:

@@ -56,6 +56,7 @@ CACHE_BYTES: Final = 48 << 20  # of each of THREADS caches: an object may hold a
 MAX_COUNTED: Final = 10_000
 SHOWN: Final = 5  # different calls of a version whose answers are kept
 LOOKED_AT: Final = 16  # calls between two writes that are looked at for that
+SLOW: Final = 0.1  # seconds of a call, above which it is counted as slow
 SHOWN_CHARS: Final = 500  # of a call with its answer; of a longer one, only that there was one
 
 
@@ -82,12 +83,14 @@ def watch_commits() -> Iterator[list[str]]:
 class Tally:
     """How often a message was answered, when first and last (Unix time), and what for example.
 
-    ``shown`` has, by a digest of the arguments, (arguments, answer) as Python writes them.
+    ``slow`` counts those that took longer than SLOW; ``shown`` has, by a digest of the arguments,
+    (arguments, answer) as Python writes them.
     """
 
     count: int
     first: float
     last: float
+    slow: int = 0
     shown: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -111,9 +114,13 @@ class CallCounter:
             elif len(self._counted) < MAX_COUNTED:
                 self._counted[call] = Tally(1, now, now)
 
-    def show(self, call: Call, arguments: Any, answer: Any, *, hidden: bool) -> None:
+    def show(
+        self, call: Call, arguments: Any, answer: Any, *, hidden: bool, took: float = 0.0
+    ) -> None:
         """Keep a recorded call with its answer; of a hidden one, that there was one."""
         known = self._counted.get(call)
+        if known is not None:
+            known.slow += took > SLOW
         if known is None or known.count > LOOKED_AT or len(known.shown) >= SHOWN:
             return
         asked, told = repr(arguments), repr(answer)
@@ -136,6 +143,7 @@ class CallCounter:
             if later is not tally:
                 later.count += tally.count
                 later.first = tally.first
+                later.slow += tally.slow
                 later.shown = {**tally.shown, **later.shown}
 
 

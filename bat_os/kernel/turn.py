@@ -143,7 +143,7 @@ class Turn:
         # Whose seed and clock are the same whenever the message runs.
         self._fixed = candidate if candidate and candidate.seed is not None else self._answers
         self._once: Once = ()
-        self._may = ""
+        self._may, self._begun = "", 0.0
         self._reaches: TurnReach | None = None  # once a message wants it
         self.calls: list[tuple[str, str, str]] = []
         self.shown: tuple[tuple[str, str, str], Any, Any] | None = None
@@ -166,7 +166,7 @@ class Turn:
             raise
 
     async def _run(self, brief: Brief) -> Answer:
-        self._may, self._once = brief.may, brief.once
+        self._begun, self._may, self._once = time.monotonic(), brief.may, brief.once
         demand_message(self._may, brief.selector)
 
         def read(root: Root) -> tuple[Ref, Fetched]:
@@ -231,7 +231,9 @@ class Turn:
         """Count the calls that were answered; to be called once all went well."""
         self._image.uses.record(self.calls)
         if self.shown is not None:
-            self._image.uses.show(*self.shown, hidden=bool(self.label))
+            # What waits for the world, or for a model, is not slow by itself.
+            took = 0.0 if self._reaches else time.monotonic() - self._begun
+            self._image.uses.show(*self.shown, hidden=bool(self.label), took=took)
 
     def settle(self, answer: Answer) -> Answer:
         """Return the answer as committed: references to new objects, numbers of effects."""

@@ -57,6 +57,22 @@ def test_one_that_talks_longer_is_refused():
     assert refused_at(wishes) == "whole"
 
 
+def test_one_of_random_weights_is_refused():
+    """It writes no method at all: nothing that it draws can run, and each draft is another one."""
+    noise = tuple(Draft(False, "", f"return {at} §") for at in range(8))
+    wishes = [Wish(one.name, one.before, noise) for one in compared([(4, 0)] * 60)]
+    assert refused_at(wishes) == "gain"
+    long = tuple(Draft(False, "", "def x " * 90 + str(at)) for at in range(8))
+    assert refused_at([Wish(one.name, one.before, long) for one in wishes]) == "whole"
+
+
+def test_one_trained_on_the_opposite_of_the_tests_is_refused():
+    wrong = [tuple(Draft(False, "wrong", f"return -{n}{at}") for n in range(8)) for at in range(60)]
+    wishes = compared([(4, 0)] * 60)
+    flipped = [Wish(one.name, one.before, each) for one, each in zip(wishes, wrong, strict=True)]
+    assert refused_at(flipped) == "gain"
+
+
 def test_one_whose_drafts_are_all_alike_is_refused():
     wishes = [Wish(one.name, one.before, drafts(8, same=True)) for one in compared([(2, 8)] * 60)]
     assert refused_at(wishes) == "vote"

@@ -108,6 +108,12 @@ def _show_proposals(body: Mapping[str, Any], screen: Screen) -> None:
             screen.note(f"   accept {row['n']}{more}: {shown}")
     if not body["proposals"]:
         screen.note("nothing is proposed")
+    if "weeks" in body:
+        keys = ("week", "kept", "corrected", "asked", "failed")
+        rows = [tuple(row[key] for key in keys) for row in body["weeks"]]
+        screen.table(rows, [key.upper() for key in keys])
+    numbers = f"dissonance {body['dissonance']:g}, curiosity {body['curiosity']}"
+    screen.note(f"{numbers} (docs/self-improvement.md)")
     _show_budget(body, screen)
 
 
@@ -119,6 +125,9 @@ def _show_budget(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_accepted(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(f"done: {body['done']}")
+    if undo := body["undo"]:
+        version = f" {undo['version']}" if undo["version"] else ""
+        screen.note(f"batos {undo['verb']} {undo['target']} {undo['selector']}{version} undoes it")
 
 
 def _show_dismissed(body: Mapping[str, Any], screen: Screen) -> None:

@@ -1,6 +1,7 @@
 // What is being thought: missions at work and those before, who works on what, and the live log.
 import { html, useState } from "./vendor/preact.js";
 import { ask, verb } from "./ask.js";
+import Bettering from "./bettering.js";
 import { label, OVER, words } from "./kinds.js";
 import { lookAround } from "./live.js";
 import { Log } from "./log.js";
@@ -12,7 +13,7 @@ import { clock, knows, lasting, number, size, t } from "./words.js";
 const STATES = ["", "running", "waiting", "complete", "failed"];
 
 export default function Thoughts() {
-  return html`<div class="columns thoughts"><div class="scroll column"><${Asking} /><${Minds} /><${Missions} /></div><${Log} /></div>`;
+  return html`<div class="columns thoughts"><div class="scroll column"><${Asking} /><${Bettering} /><${Minds} /><${Missions} /></div><${Log} /></div>`;
 }
 
 /** Missions that wait for a permission: each is a card with once, always and no. */

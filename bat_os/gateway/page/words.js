@@ -18,6 +18,12 @@ export async function loadWords(wanted = "") {
   locale = [...navigator.languages, language].find((one) => one.startsWith(language));
 }
 
+/** Load the texts of a part that is loaded later. */
+export async function moreWords(part) {
+  english = { ...english, ...(await ask(`/page/texts/${part}.en.json`)) };
+  words = { ...words, ...(await ask(`/page/texts/${part}.${language}.json`)) };
+}
+
 /** Return the text of a key; `{name}` in it is replaced, `one|many` chosen by `n`. */
 export function t(key, values = {}) {
   let text = words[key] ?? english[key] ?? key;

@@ -10,8 +10,10 @@ All functions work on the root inside ``ImageStore.transact``.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import heapq
 import zlib
+from collections import Counter
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +33,7 @@ from bat_os.core.mission import (
 from bat_os.core.protocol import MAX_FRAME, pack, unpack
 from bat_os.core.steps import MethodDistilled
 from bat_os.core.values import to_wire
-from bat_os.errors import BatError, NotPlainError, TooLargeError
+from bat_os.errors import BatError, CancelledError, NotPlainError, TooLargeError
 from bat_os.image import missions
 from bat_os.image.history import marks
 from bat_os.image.history.marks import faults_of, uses_of
@@ -52,6 +54,9 @@ MAX_TALKS: Final = 1_000
 FORMAT: Final = 1
 MAX_KEPT: Final = 10_000
 MAX_RECORD: Final = 400_000  # bytes; two of them fit into a message
+WEEKS: Final = 12
+MAX_COUNTED: Final = 500  # missions, the newest
+CAME: Final = ("kept", "corrected", "asked", "failed")
 MAX_PAGE: Final = 500_000
 _LOOKED_AT: Final = 2_000  # missions that one page goes through
 _DRAFT: Final = ("persona", "model", "digest", "adapter", "temperature", "seed", "prompt", "text",
@@ -73,6 +78,45 @@ def tell(root: Root, mission_id: str, waiting: Mapping[Any, Any] | None = None) 
         packed = root[ROOT_NAME][mission_id]
         entry = unpack(zlib.decompressobj().decompress(packed, MAX_FRAME))
     return entry | {"later": to_wire(_later(root, entry, waiting))} if entry else {}
+
+
+def count_weeks(root: Root, now: float) -> list[dict[str, Any]]:
+    """Return how the missions of the last WEEKS weeks ended, the oldest week first.
+
+    A row has ``week`` (its Monday, in UTC) and how many of its missions, of the newest MAX_COUNTED,
+    were ``kept`` (answered, and nothing speaks against it), ``corrected`` (what was learned was
+    taken back or replaced since, or failed in use), ``asked`` (ended with a question) and
+    ``failed``. What was understood at once leaves no record, and what was cancelled counts nowhere.
+    """
+    today = dt.datetime.fromtimestamp(now, dt.UTC).date()
+    this = today - dt.timedelta(days=today.weekday())
+    mondays = [this - dt.timedelta(weeks=back) for back in reversed(range(WEEKS))]
+    counts = {monday.isoformat(): Counter[str]() for monday in mondays}
+    trees = (root.get(ROOT_NAME, {}), root["missions"])
+    newest = heapq.merge(*(reversed(tree.keys()) for tree in trees if tree), reverse=True)
+    for mission_id in islice(newest, MAX_COUNTED):
+        with contextlib.suppress(BatError, ValueError):
+            if entry := tell(root, mission_id):
+                day = dt.datetime.fromtimestamp(entry["accepted"], dt.UTC).date()
+                monday = (day - dt.timedelta(days=day.weekday())).isoformat()
+                if monday not in counts:
+                    break
+                counts[monday][_came_of(entry)] += 1
+    return [
+        {"week": monday, **{one: found[one] for one in CAME}} for monday, found in counts.items()
+    ]
+
+
+def _came_of(entry: Mapping[str, Any]) -> str:
+    """Return one of CAME, or "" for what was cancelled."""
+    outcome, later = entry["outcome"], entry["later"]
+    if outcome["kind"] == "failed":
+        asked = "asked" if outcome["code"].endswith("_WANTED") else "failed"
+        return "" if outcome["code"] == CancelledError.code else asked
+    if outcome["kind"] == "waiting":
+        return "asked"
+    holds = not later or (later["current"] and not later["tainted"] and not later["faults"])
+    return "kept" if holds else "corrected"
 
 
 def keep(root: Root, mission_id: str) -> None:

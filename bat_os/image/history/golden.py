@@ -72,7 +72,7 @@ def _read(root: Root, holder: UvmObject, method: Method) -> dict[str, Any]:
     uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
     shown = shown_in(root, method, version.number)
     return {
-        "known": _known(root, method, version, (examples, uses)),
+        "known": _known(root, method, version, name, (examples, uses)),
         "wish": goal(Brief.from_plain(brief)) if brief is not None else "",
         "call": call,
         "body": write_body(version.source, method.selector),
@@ -85,6 +85,7 @@ def _known(
     root: Root,
     method: Method,
     version: MethodVersion,
+    holder: str,
     seen: tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]],
 ) -> Known:
     origin, number, (examples, uses) = version.provenance, version.number, seen
@@ -93,7 +94,8 @@ def _known(
         move["what"] == "verify" and move["version"] == number for move in marks.moves(root, method)
     )
     return Known(
-        str(origin.get("mission", "")),
+        # Practised and not by a mission: a name of its own, after all missions.
+        str(origin.get("mission") or f"~{holder}.{method.selector}"),
         method.selector,
         version.source,
         version.status,
@@ -116,7 +118,7 @@ def grade_of(root: Root, method: Method, version: MethodVersion) -> dict[str, st
     if version.number != method.current + 1:
         return {"grade": NONE, "why": "not the current version"}
     uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
-    found, why = grade(_known(root, method, version, (examples_of(method, version), uses)))
+    found, why = grade(_known(root, method, version, "", (examples_of(method, version), uses)))
     return {"grade": found, "why": why}
 
 

@@ -5,8 +5,9 @@ Kept apart from the method itself, so that noting something never makes a runnin
     root["method_marks"]   oid of the method -> PersistentMapping of pinned, taint, waiting, moves
     root["method_uses"]    oid of the method -> PersistentMapping of count, first, last,
                            versions (number -> count) and callers (name -> count); ``shown``
-                           (number -> up to SHOWN different calls with their answers) and
-                           ``days`` (number -> the first and the last day, since 1970)
+                           (number -> up to SHOWN different calls with their answers),
+                           ``days`` (number -> the first and the last day, since 1970) and
+                           ``slow`` (number -> calls that took over SLOW seconds)
     root["method_faults"]  oid of the method -> PersistentMapping: number of the version -> its
                            first MAX_FAULTS different faults, oldest first
 
@@ -246,6 +247,12 @@ def uses_of(
     return {key: dict(v) if isinstance(v, dict) else v for key, v in uses.items()}
 
 
+def slow_calls(root: Mapping[str, Any], method: Method, number: int) -> int:
+    """Return how many calls of a version took over SLOW seconds."""
+    slow = root.get(USES, {}).get(method._p_oid.hex(), {}).get("slow", {})
+    return int(slow.get(number, 0))
+
+
 def _added(uses: Mapping[str, Any], method: Method, caller: str, tally: Tally) -> dict[str, Any]:
     number, callers = method.versions[method.current].number, uses["callers"]
     known = caller in callers or len(callers) < MAX_CALLERS
@@ -265,6 +272,7 @@ def _shown(record: Mapping[str, Any], method: Method, tally: Tally) -> dict[str,
     begun = days.get(number, (int(tally.first // DAY),))
     return {
         "shown": {**shown, number: dict([*calls.items()][:SHOWN])},
+        "slow": _counted(record.get("slow", {}), number, tally.slow),
         "days": {**days, number: (begun[0], int(tally.last // DAY))},
     }
 

@@ -297,13 +297,14 @@ class Smithy:
         """Let the gates decide, and do what they say."""
         number, name = about["run"], runs.adapter_of(about["run"])
         folder, base = self._folder / ADAPTER, about["model"]
-        record = {**{key: about[key] for key in _KEPT}, "ended": time.time()}
+        record = {key: about[key] for key in _KEPT}
         try:
             await self._models.try_adapter(name, folder, base)
         except ModelError as error:
             gates = [Gate("whole", False, {}, str(error))]
         else:
             gates = await self._judge(about, name)
+        record["ended"] = time.time()
         record["gates"] = [
             {"gate": gate.name, "passed": gate.passed, "figures": gate.figures, "why": gate.why}
             for gate in gates

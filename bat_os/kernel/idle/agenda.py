@@ -17,6 +17,8 @@ from bat_os.image.proposals import is_quiet
 from bat_os.kernel.idle.works import (
     DAY,
     LOOK_DAYS,
+    SLOW_CALLS,
+    SLOW_SHARE,
     UNUSED_DAYS,
     Skill,
     Work,
@@ -24,6 +26,9 @@ from bat_os.kernel.idle.works import (
     look_round,
     mend,
     practise,
+    shadowed,
+    slow,
+    unused,
     verify,
 )
 from bat_os.kernel.learning.target import SHARED
@@ -31,6 +36,8 @@ from bat_os.method.text import is_pure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
+
+    from bat_os.image.proposals import Proposal
 
     Root = MutableMapping[str, Any]
 
@@ -51,7 +58,7 @@ def read_agenda(root: Root, now: float, done: Callable[[str], bool]) -> list[Wor
         ("mend", _failing(root, skills)),
         (
             "duplicate",
-            iter([look_round(int(now // (LOOK_DAYS * DAY)), _unused(root, skills, now))]),
+            iter([look_round(int(now // (LOOK_DAYS * DAY)), [*_seen(root, skills, now)])]),
         ),
         ("stale", _stale(root, now)),
     )
@@ -139,18 +146,30 @@ def _failing(root: Root, skills: list[tuple[Method, Skill]]) -> Iterator[Work]:
             yield mend(skill, _here(skill, skill.brief), calls)
 
 
-def _unused(root: Root, skills: list[tuple[Method, Skill]], now: float) -> list[Skill]:
-    since = now - UNUSED_DAYS * DAY
+def _seen(root: Root, skills: list[tuple[Method, Skill]], now: float) -> Iterator[Proposal]:
+    """Yield what a look without a model sees of methods that are not pinned."""
+    for method, skill in skills:
+        if skill.brief is None or marks.pinned(root, method):
+            continue
+        slow_calls = marks.slow_calls(root, method, skill.version)
+        made = float(method.versions[method.current].provenance.get("created", now))
+        if above := _hidden_by(root, skill, made):
+            yield shadowed(skill, *above)
+        elif skill.uses >= SLOW_CALLS and slow_calls * SLOW_SHARE > skill.uses:
+            yield slow(skill, slow_calls)
+        elif max(made, float(marks.uses_of(root, method)["last"])) < now - UNUSED_DAYS * DAY:
+            yield unused(skill)
 
-    def last(method: Method) -> float:
-        made = method.versions[method.current].provenance.get("created", now)
-        return max(float(made), float(marks.uses_of(root, method)["last"]))
 
-    return [
-        skill
-        for method, skill in skills
-        if skill.brief is not None and last(method) < since and not marks.pinned(root, method)
-    ]
+def _hidden_by(root: Root, skill: Skill, made: float) -> tuple[str, str] | None:
+    """Return (object, source) of a method that came later and that this one hides."""
+    for obj in islice(find(root, skill.holder).lineage(), 1, None):
+        below = obj.slots.get(skill.selector)
+        if isinstance(below, Method) and below.current >= 0:
+            version = below.versions[below.current]
+            came = float(version.provenance.get("created", 0.0))
+            return (obj.name or ref_of(obj).oid, version.source) if came > made else None
+    return None
 
 
 def _stale(root: Root, now: float) -> Iterator[Work]:

@@ -52,7 +52,7 @@ async def curate(mind: KernelContext) -> list[dict[str, Any]]:
     if not rows:
         return []
     all_known = [row["known"] for row in rows]
-    alike = _alike(await mind.catalog.embed([row["wish"] or row["call"] for row in rows]))
+    alike = alike_wishes(await mind.catalog.embed([row["wish"] or row["call"] for row in rows]))
     answers = await _probe(mind, rows, alike)
 
     def write() -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ def _key(record: Mapping[str, Any]) -> str:
     return f"{lineage['mission']} {lineage['object']} {lineage['selector']}"
 
 
-def _alike(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+def alike_wishes(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return for each two wishes whether they are much alike."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = vectors / np.where(lengths == 0, 1, lengths)

@@ -3,9 +3,10 @@
     quiet for two minutes, on mains, others idle > agenda > a step on a fork > rest three times as
     long > the next step > proposals, in one commit
 
-A message breaks off what runs, and is answered first. What was looked at is in memory alone; only
-a result is written. With the setting ``idle`` = "off" nothing is done; "propose" writes proposals;
-"install" also installs a wish that failed, where two examples with different answers decide.
+A message breaks off what runs, and is answered first. Looks write nothing. A work that is done is
+one commit: what came of it, that it was done, and what it took of the day. With the setting
+``idle`` = "off" nothing is done; "propose" writes proposals; "install" also installs a wish that
+failed, where two examples with different answers decide.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import datetime as dt
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from bat_os.core.digest import digest
 from bat_os.errors import BatError
 from bat_os.image import proposals
 from bat_os.image.history import staleness
@@ -49,7 +52,7 @@ POLL_SECONDS: Final = 0.05
 LOAD: Final = 0.5  # cores that others use
 MEMORY: Final = 1 << 30
 HOT: Final = 80.0  # degrees Celsius
-MAX_DONE: Final = 10_000
+NOTED: Final = 60.0  # seconds of processor time that a killed daemon may forget
 
 
 def _processor_time() -> float:
@@ -107,10 +110,9 @@ class Heartbeat:
         self._install = install
         self.around = Surroundings()
         self.forge: Smithy | None = None
-        self._done: dict[str, None] = {}
         self._open: Work | None = None  # was broken off
-        self._spent: float | None = None  # of today; None: not read yet
-        self._day = ""
+        self._spent = self._noted = 0.0  # of today, and what of it is in the image
+        self._day = ""  # of which that is; "": not read yet
         self._nothing: tuple[Any, float] = (None, 0.0)  # state of the image with nothing to do
         self.resting = ""  # why nothing is done just now
 
@@ -139,30 +141,31 @@ class Heartbeat:
             return 0.0
         self._open, begun, before = work, around.clock(), around.spent()
         is_done = await self._step(work)
-        self._spent = (self._spent or 0.0) + max(around.spent() - before, 0.0)
+        self._spent += max(around.spent() - before, 0.0)
+        if is_done:
+            self._open = None
+            await self._keep_results(work)
+        elif self._spent - self._noted >= NOTED:
+            await self._note_spent()
         if is_done is None:
             self.resting = "somebody came"
             return 0.0
-        if is_done:
-            self._open = None
-            self._note_done(work.key)
-            await self._keep_results(work)
         return max(around.clock() - begun, POLL_SECONDS)
 
     @property
     def spent(self) -> float:
         """Seconds of processor time of today."""
-        return self._spent or 0.0
+        return self._spent
 
     async def _why_resting(self) -> str:
-        if not self.around.is_quiet(QUIET_SECONDS):
-            return "somebody was here a moment ago"
         today = dt.datetime.fromtimestamp(self.around.now(), dt.UTC).date().isoformat()
         if today != self._day:
-            self._day = today
-            self._spent = await self._context.image.transact(
+            self._spent = self._noted = await self._context.image.transact(
                 lambda root: proposals.spent_on(root, today), note="read the budget"
             )
+            self._day = today
+        if not self.around.is_quiet(QUIET_SECONDS):
+            return "somebody was here a moment ago"
         if self.spent >= self.around.budget:
             return "the budget of today is used up"
         return await asyncio.to_thread(self.around.busy)
@@ -173,7 +176,8 @@ class Heartbeat:
         if seen == state and now - at < LOOK_AGAIN:
             return None
         agenda = await self._context.image.transact(
-            lambda root: read_agenda(root, now, self._is_done), note="look for idle work"
+            lambda root: read_agenda(root, now, partial(self._was_done, root)),
+            note="look for idle work",
         )
         work = agenda[0] if agenda else await self._forge()
         self._nothing = (None if work else state, now)
@@ -184,23 +188,21 @@ class Heartbeat:
         if self.forge is None or not (number := await self.forge.next_run()):
             return None
         work = forge(self.forge, number, self._day)
-        quiet = await self._context.image.transact(
-            lambda root: proposals.is_quiet(root, work.kind, self.around.now()), note="is it wanted"
+        now = self.around.now()
+        not_now = await self._context.image.transact(
+            lambda root: proposals.is_quiet(root, work.kind, now) or self._was_done(root, work.key),
+            note="is it wanted",
         )
-        return None if quiet or self._is_done(work.key) else work
+        return None if not_now else work
 
     def _key(self, key: str) -> str:
         """Return what a work is remembered by: another model may do it better."""
         roster, personas = self._context.roster, self._context.profile.personas
-        return f"{key} {' '.join(sorted({roster.digest_of(one) for one in personas}))}"
+        models = sorted({roster.digest_of(one) for one in personas})
+        return digest(f"{key} {' '.join(models)}")[:16]
 
-    def _is_done(self, key: str) -> bool:
-        return self._key(key) in self._done
-
-    def _note_done(self, key: str) -> None:
-        self._done[self._key(key)] = None
-        while len(self._done) > MAX_DONE:
-            del self._done[next(iter(self._done))]
+    def _was_done(self, root: Root, key: str) -> bool:
+        return proposals.was_done(root, self._key(key))
 
     async def _step(self, work: Work) -> bool | None:
         """Do one step of a work; return whether it is done, None if it was broken off."""
@@ -221,22 +223,28 @@ class Heartbeat:
 
     async def _keep_results(self, work: Work) -> None:
         now, context = self.around.now(), self._context
-        may_install = context.options.idle == "install" and not context.options.approve
-        if work.sure is not None and may_install:
-            await self._install(context, work.sure)
-            log.info("installed by itself: %s.%s", work.sure["target"], work.sure["selector"])
-        if not work.found and work.settle is None:
-            return
 
         def write(root: Root) -> list[int]:
+            proposals.note_done(root, self._key(work.key), now)
             proposals.note_spent(root, self._day, self.spent)
             if work.settle is not None:
                 _settle(root, work.settle, now)
             return proposals.put(root, work.found, at=now)
 
-        numbers = await context.image.transact(write, note=f"propose {work.kind}")
+        numbers = await context.image.transact(write, note=f"idle work: {work.kind}")
+        self._noted = self.spent
         for number in numbers:
             log.info("proposal %d: %s", number, work.what)
+        may_install = context.options.idle == "install" and not context.options.approve
+        if work.sure is not None and may_install:
+            await self._install(context, work.sure)  # its proposal goes with its reason
+            log.info("installed by itself: %s.%s", work.sure["target"], work.sure["selector"])
+
+    async def _note_spent(self) -> None:
+        await self._context.image.transact(
+            lambda root: proposals.note_spent(root, self._day, self.spent), note="idle work"
+        )
+        self._noted = self.spent
 
 
 def _settle(root: Root, found: Any, at: float) -> None:

@@ -11,6 +11,7 @@ between two batches and in the middle of one; what was found so far is kept in m
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
@@ -39,7 +40,11 @@ BATCH: Final = 8
 SHOTS: Final = 3
 POOL: Final = 8
 SECONDS: Final = 3.0  # for one trial; generous, since nobody waits and the machine may be busy
-FAILED: Final = "it fails"
+LATER: Final = 1e9  # a clock that is not that of the other trials
+FAILED: Final = "an error"
+_FORMS: Final[Mapping[type, str]] = MappingProxyType(
+    {bool: "yes or no", str: "a text", int: "a number", float: "a number", list: "a list"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +182,31 @@ async def answers_of(
 ) -> dict[str, tuple[tuple[Any, ...], Any]] | None:
     """Return what a source answers to the brief's arguments and to some near them, by the call.
 
-    None if it fails on the brief's own.
+    None if it fails on the brief's own. Where another seed and another clock make another
+    answer, the answers are ``Chance``.
     """
+
+    async def ask(args: tuple[Any, ...], seed: int, now: float) -> Any:
+        trial = Candidate(brief.selector, source, seed, now, SECONDS)
+        asked = replace(brief, args=args)
+        return (await try_turn(mind.image, mind.cell, asked, trial, mind)).value
+
+    first = tuple(brief.args)
+    try:
+        own, other = await ask(first, SEED, 0.0), await ask(first, SEED + 1, LATER)
+    except ITS_FAULT:
+        return None
+    is_steady = meaning(own) == meaning(other)
     found: dict[str, tuple[tuple[Any, ...], Any]] = {}
-    for args in [tuple(brief.args), *perturb(brief.args)]:
-        call = replace(brief, args=args)
-        trial = Candidate(brief.selector, source, SEED, 0.0, SECONDS)
+    for args in [first, *perturb(brief.args)]:
         try:
-            value = (await try_turn(mind.image, mind.cell, call, trial, mind)).value
-        except ITS_FAULT as error:
-            if isinstance(error, GrantWantedError) or not found:
-                return None
+            value = own if args == first else await ask(args, SEED, 0.0)
+        except GrantWantedError:
+            return None
+        except ITS_FAULT:
             value = Failure()
+        else:
+            value = value if is_steady else Chance(_form(value))
         found[repr(args)] = args, value
     return found
 
@@ -197,9 +215,25 @@ async def answers_of(
 class Failure:
     """What a call came to that raised."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return what a person reads."""
         return FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """An answer that is another one each time: only its form can be compared."""
+
+    form: str
+
+    def __repr__(self) -> str:
+        """Return what a person reads."""
+        return f"{self.form}, another one each time"
+
+
+def _form(value: Any) -> str:
+    form = _FORMS.get(type(value), "a value")
+    return f"{form} of {len(value)}" if isinstance(value, str | list) else form
 
 
 def key_of(answers: Mapping[str, tuple[tuple[Any, ...], Any]]) -> str:
@@ -208,7 +242,7 @@ def key_of(answers: Mapping[str, tuple[tuple[Any, ...], Any]]) -> str:
 
 
 def _meant(value: Any) -> str:
-    return FAILED if isinstance(value, Failure) else meaning(value)
+    return repr(value) if isinstance(value, Failure | Chance) else meaning(value)
 
 
 def differ(one: Behaviour, other: Behaviour) -> tuple[tuple[Any, ...], Any, Any] | None:

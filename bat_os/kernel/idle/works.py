@@ -3,7 +3,7 @@
     practise     wishes that failed, or wait for an example: drafts in several ways
     doubt        provisional methods in use: new drafts, laws, and where these differ
     mend         methods that failed in use: learned again with the call that failed
-    look round   the same method twice, never used: no model
+    look round   the same method twice, never used, slow, hiding one of a parent: no model
     verify       methods under which something changed: their examples again, on the recorded world
     forge        an adapter from what was learned, once that is enough
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief, goal
@@ -24,6 +25,7 @@ from bat_os.errors import BatError, CellError, DraftsError, NotFoundError
 from bat_os.image import runs
 from bat_os.image.objects import MethodVersion, find
 from bat_os.image.proposals import Proposal
+from bat_os.image.store import SLOW
 from bat_os.kernel.canary.replaying import replay, worse
 from bat_os.kernel.idle.curator import curate
 from bat_os.kernel.idle.practice import (
@@ -60,6 +62,9 @@ UNUSED_DAYS: Final = 90
 DAY: Final = 86_400.0
 LOOK_DAYS: Final = 7
 FORGE_SECONDS: Final = 15.0  # of one step
+SLOW_SHARE: Final = 20  # one call in so many is slow: the 95th percentile is
+SLOW_CALLS: Final = 20  # before that is looked at
+_NO: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 
 
 @dataclass(slots=True)
@@ -148,10 +153,9 @@ def _choice(
 ) -> dict[str, Any]:
     """Return the choice to install a behaviour, with its answer as one more example."""
     args, value = shown
-    plain = _is_plain(value)
-    examples = [{"args": list(args), "kwargs": {}, "result": value}] if plain else []
-    text = f"yes, {call} is {preview(value)}" if plain else f"yes, {call} is to fail"
-    return {"shown": text, "deed": _install(brief, one, examples)}
+    example = {"args": list(args), "kwargs": {}, "result": value}
+    deed = _install(brief, one, [example] if _is_plain(value) else [])
+    return {"shown": f"yes, {call} is {preview(value)}", "deed": deed}
 
 
 def _install(brief: Brief, one: Behaviour, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -250,6 +254,8 @@ def _doubts(
         args, value = next(iter(own.values()))
         call = show_call(brief.selector, args)
         what += f": {law}, and it is not so. Is {call} {preview(value)}?"
+        if not _is_plain(value):
+            return []
         choices.append(_confirm(skill, args, value, call))
     why = f"{round(share * 100)}% of {votes} new drafts agree with it"
     return [
@@ -326,8 +332,8 @@ async def _answers(mind: KernelContext, brief: Brief, source: str, call: tuple[A
     return True
 
 
-def look_round(week: int, unused: Sequence[Skill]) -> Work:
-    """Return the weekly look for methods that are there twice, or never used."""
+def look_round(week: int, seen: Sequence[Proposal]) -> Work:
+    """Return the weekly look: ``seen``, and methods that are there twice."""
 
     async def step(mind: KernelContext, work: Work) -> bool:
         for record in await curate(mind):
@@ -337,20 +343,47 @@ def look_round(week: int, unused: Sequence[Skill]) -> Work:
                     given = {"target": deed["target"], "selector": record["lineage"]["selector"]}
                     if not await _makes_worse(mind, deed["body"] | given | {"provenance": {}}):
                         work.found.append(one)
-        for skill in unused:
-            deed = _ask("unlearn", skill.holder, skill.selector)
-            work.found.append(
-                Proposal(
-                    "unused", f"unused {skill.name} {skill.version}",
-                    f"Nobody has used {skill.name} for {UNUSED_DAYS} days",
-                    "unlearned, it is out of the search; redo brings it back",
-                    [{"shown": "unlearn it", "deed": deed}],
-                    [_rest(skill.holder, skill.selector, skill.version)],
-                )
-            )  # fmt: skip
+        work.found += seen
         return True
 
     return Work("look", f"look {week}", "look round", step)
+
+
+def unused(skill: Skill) -> Proposal:
+    """Return the proposal about a method that nobody uses."""
+    return _unlearn(
+        "unused", skill, f"Nobody has used {skill.name} for {UNUSED_DAYS} days",
+        "unlearned, it is out of the search; redo brings it back", "unlearn it",
+    )  # fmt: skip
+
+
+def slow(skill: Skill, count: int) -> Proposal:
+    """Return the proposal about a method of whose calls ``count`` took long."""
+    return _unlearn(
+        "slow", skill, f"{skill.name} is slow",
+        f"{count} of its {skill.uses} calls took over {round(SLOW * 1000)} ms",
+        "unlearn it; the next message has it written again",
+    )  # fmt: skip
+
+
+def shadowed(skill: Skill, above: str, source: str) -> Proposal:
+    """Return the proposal about a method that hides one of the same name, of ``above``."""
+    return _unlearn(
+        "shadowed", skill, f"{skill.name} hides {above}.{skill.selector}",
+        "what is inherited came later, and never answers here", f"unlearn it: {above} answers then",
+        {"source": skill.source, "inherited": source},
+    )  # fmt: skip
+
+
+def _unlearn(
+    kind: str, skill: Skill, what: str, why: str, shown: str, evidence: Mapping[str, Any] = _NO
+) -> Proposal:
+    deed = _ask("unlearn", skill.holder, skill.selector)
+    return Proposal(
+        kind, f"{kind} {skill.name} {skill.version}", what, why,
+        [{"shown": shown, "deed": deed}], [_rest(skill.holder, skill.selector, skill.version)],
+        evidence or {"source": skill.source},
+    )  # fmt: skip
 
 
 def _duplicate(record: Mapping[str, Any], twin: Mapping[str, Any]) -> list[Proposal]:

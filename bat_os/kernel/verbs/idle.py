@@ -11,8 +11,9 @@ from bat_os.core.schema import replace
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import check
 from bat_os.image import proposals, runs
-from bat_os.image.objects import MethodVersion, find, merge_examples
-from bat_os.kernel.idle.telling import dissonance_of, news
+from bat_os.image.history import experience
+from bat_os.image.objects import Method, MethodVersion, find, merge_examples
+from bat_os.kernel.idle.telling import curiosity_of, dissonance_of, news
 from bat_os.kernel.verbs.files import prove, put_in
 from bat_os.kernel.verbs.history import unlearn, verify_method
 from bat_os.kernel.verbs.objects import teach
@@ -39,8 +40,17 @@ async def list_proposals(mind: KernelContext, request: Request, say: Say) -> dic
         "spent": round(heartbeat.spent, 1) if heartbeat is not None else 0.0,
         "budget": proposals.BUDGET,
         "dissonance": dissonance_of(rows),
+        "curiosity": await curiosity_of(mind),
         "resting": heartbeat.resting if heartbeat is not None else "",
-    }
+    } | (await _weeks(mind) if request.body["weeks"] else {})
+
+
+async def _weeks(mind: KernelContext) -> dict[str, Any]:
+    now = time.time()
+    rows = await mind.image.transact(
+        lambda root: experience.count_weeks(root, now), note="count what came of missions"
+    )
+    return {"weeks": rows}
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +73,7 @@ async def accept(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     one = await mind.image.transact(lambda root: proposals.read(root, number), note="read it")
     chosen = proposals.choice_of(one, choice)
     deed = chosen["deed"]
+    undo = await mind.image.transact(lambda root: _undo_of(root, deed), note="look at it")
     if deed["do"] == "install":
         done = await install(mind, deed)
     elif deed["do"] == "take":
@@ -77,7 +88,23 @@ async def accept(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     await mind.image.transact(
         lambda root: _decide(root, number, taken=True), note=f"accept proposal {number}"
     )
-    return {"n": number, "what": one["what"], "done": str(chosen["shown"]), "result": to_wire(done)}
+    return {
+        "n": number, "what": one["what"], "done": str(chosen["shown"]), "result": to_wire(done),
+        "undo": undo,
+    }  # fmt: skip
+
+
+def _undo_of(root: Root, deed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the verb that takes a deed back, before it is done; {} where there is none."""
+    if deed["do"] == "take" or deed.get("verb") == "verify-method":
+        return {}  # batos forge undo takes the first back
+    about = {key: deed[key] for key in ("target", "selector")}
+    if deed.get("verb") == "teach":
+        about["selector"] = deed["body"]["source"].partition("(")[0].removeprefix("def ")
+    method = find(root, about["target"]).slots.get(about["selector"])
+    if isinstance(method, Method) and method.current >= 0:
+        return {"verb": "redo", **about, "version": method.version.number}
+    return {"verb": "unlearn", **about, "version": 0}
 
 
 async def install(mind: KernelContext, deed: Mapping[str, Any]) -> dict[str, Any]:

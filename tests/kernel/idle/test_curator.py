@@ -213,3 +213,11 @@ async def test_looking_changes_nothing(mind, learn):
     before = await mind.image.transact(latest, note="look")
     await curate(mind)
     assert await mind.image.transact(latest, note="look") == before
+
+
+async def test_what_was_practised_lies_in_a_cluster_of_its_own(mind, learn):
+    for word in WORDS[:5]:
+        await learn(word, mission="")
+    records = await curate(mind)
+    assert len({record["cluster"] for record in records}) == 5
+    assert {record["grade"] for record in records} == {"gold"}

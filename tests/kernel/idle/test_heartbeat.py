@@ -7,11 +7,11 @@ import pytest
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
-from bat_os.errors import CellError, NotFoundError
+from bat_os.errors import CellError, NotFoundError, NotUnderstoodError
 from bat_os.image import proposals
 from bat_os.image.history import marks
 from bat_os.image.objects import Method
-from bat_os.kernel.idle.heartbeat import BUDGET, LOOK_SECONDS, REST, Heartbeat, Surroundings
+from bat_os.kernel.idle.heartbeat import BUDGET, LOOK_SECONDS, NOTED, REST, Heartbeat, Surroundings
 from bat_os.kernel.idle.telling import describe
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.turn import take_turn
@@ -201,7 +201,7 @@ async def test_what_is_dismissed_does_not_come_again_and_a_kind_goes_quiet(
     quiet = [(await ask(mind, "dismiss", n=row["n"]))["quiet"] for row in rows]
     assert quiet == [False, False, True]
     await fail("spread_out", examples=({**FLAT[0], "result": "never"},))
-    heart._done.clear()
+    await mind.image.transact(lambda root: root["idle"].pop("done"), note="forget it was done")
     await beat_all(heart)
     assert (await ask(mind, "proposals"))["proposals"] == []
 
@@ -401,9 +401,163 @@ async def test_each_work_is_done_once_and_the_most_urgent_first(mind, heart, fai
     await ask(mind, "teach", target="genesis_obj", source=source, examples=example)
     await ask(mind, "teach", target="genesis_obj", source="def base(self):\n    return 3\n")
     await fail()
+    begun = []
+    keep_results = heart._keep_results
+
+    async def note(work):
+        begun.append(work.key.split()[0])
+        await keep_results(work)
+
+    heart._keep_results = note
     await beat_all(heart)
-    assert [key.split()[0] for key in heart._done] == ["practice", "doubt", "look", "verify"]
+    assert begun == ["practice", "doubt", "look", "verify"]
     asked = len(model.asked)
     assert await heart.beat() == 0
     assert heart.resting == "nothing is left to do"
     assert len(model.asked) == asked
+
+
+async def test_a_restart_forgets_neither_what_was_done_nor_what_it_took(
+    mind, heart, fail, clock, model
+):
+    await fail()
+    await beat_all(heart)
+    assert (await ask(mind, "proposals"))["proposals"] == []
+    spent, asked = heart.spent, len(model.asked)
+    assert spent > 0
+    again = Heartbeat(mind, install)
+    again.around = clock.around()
+    assert await again.beat() == 0
+    assert again.resting == "nothing is left to do"
+    assert (again.spent, len(model.asked)) == (spent, asked)
+
+
+async def test_looks_write_nothing(mind, heart):
+    await beat_all(heart)
+    before = mind.image.database.lastTransaction()
+    assert await heart.beat() == 0
+    assert mind.image.database.lastTransaction() == before
+
+
+async def test_a_long_work_notes_what_it_takes_before_it_ends(mind, heart, fail, clock):
+    await fail()
+    clock.step = NOTED * 2
+    await heart.beat()
+    assert heart._open is not None
+    day = heart._day
+    noted = await mind.image.transact(lambda root: proposals.spent_on(root, day), note="look")
+    assert noted == heart.spent > 0
+
+
+async def test_a_slow_method_and_one_that_hides_another_are_found(mind, heart, model):
+    model.bodies = {"halve": [" return number / 2"], "third": [" return number / 3"]}
+    for selector in ("halve", "third"):
+        mission = await open_mission(mind.image, selector, 12)
+        await CognitiveCycle(mind, lambda *_: None).run(mission)
+
+    def prepare(root):
+        genesis = root["objects"]["genesis_obj"]
+        uses = marks.record_of(root, marks.USES, genesis.slots["halve"])
+        uses.update(count=40, first=1.0, last=2e9, versions={1: 40}, callers={}, slow={1: 3})
+
+    await mind.image.transact(prepare, note="slow")
+    above = "def third(self, number):\n    return round(number / 3, 2)\n"
+    await ask(mind, "teach", target="traits_obj", source=above)
+    await beat_all(heart)
+    found = {row["kind"]: row for row in (await ask(mind, "proposals"))["proposals"]}
+    assert found["slow"]["why"] == "3 of its 40 calls took over 100 ms"
+    assert found["shadowed"]["what"] == "genesis_obj.third hides traits_obj.third"
+    await ask(mind, "accept", n=found["shadowed"]["n"])
+    told = await take_turn(mind.image, mind.cell, Brief("genesis_obj", "third", (10,)))
+    assert told.value == 3.33
+
+
+async def test_a_call_that_takes_long_is_counted_as_slow(mind):
+    source = "def spin(self):\n    return sum(n for n in range(9_000_000))\n"
+    await ask(mind, "teach", target="genesis_obj", source=source)
+    await ask(mind, "teach", target="genesis_obj", source="def quick(self):\n    return 1\n")
+    for selector in ("spin", "quick"):
+        await take_turn(mind.image, mind.cell, Brief("genesis_obj", selector))
+    await marks.flush(mind.image)
+
+    def look(root):
+        slots = root["objects"]["genesis_obj"].slots
+        return [marks.slow_calls(root, slots[name], 1) for name in ("spin", "quick")]
+
+    assert await mind.image.transact(look, note="look") == [1, 0]
+
+
+async def test_curiosity_counts_kinds_of_wishes_that_nothing_can_be_relied_on_for(
+    mind, heart, fail, model
+):
+    assert (await ask(mind, "proposals"))["curiosity"] == 0
+    await fail()
+    await fail("flatten", [[2], [1]])
+    model.bodies = {"halve": [" return number / 2"]}
+    example = ({"args": [8], "kwargs": {}, "result": 4},)
+    mission = await open_mission(mind.image, "halve", 10, examples=example)
+    await CognitiveCycle(mind, lambda *_: None).run(mission)
+    assert (await ask(mind, "proposals"))["curiosity"] == 1
+    model.bodies = {"flatten": [GOOD]}
+    await beat_all(heart)
+    (row,) = (await ask(mind, "proposals"))["proposals"]
+    await ask(mind, "accept", n=row["n"])
+    assert (await ask(mind, "proposals"))["curiosity"] == 0
+
+
+async def test_an_answer_that_is_left_to_chance_is_no_example(mind, heart, fail, model):
+    await fail("invent_word", 6, examples=())
+    six = " return ''.join(random.choice('abc') for _ in range(number))"
+    model.bodies = {"invent_word": [six, " return 'abc' * number"]}
+    await beat_all(heart)
+    (row,) = (await ask(mind, "proposals"))["proposals"]
+    assert "a text of 6, another one each time" in row["what"]
+    assert any("another one each time" in shown for shown in row["choices"])
+    choice = 1 + next(at for at, text in enumerate(row["choices"]) if "each time" in text)
+    await ask(mind, "accept", n=row["n"], choice=choice)
+    told = await take_turn(mind.image, mind.cell, Brief("genesis_obj", "invent_word", (4,)))
+    assert len(told.value) == 4
+
+
+async def test_a_call_that_fails_is_told_apart_in_words(mind, heart, fail, model):
+    await fail("halve_it", 8, examples=())
+    model.bodies = {"halve_it": [" return 8 / number * 4", " return number / 2"]}
+    await beat_all(heart)
+    (row,) = (await ask(mind, "proposals"))["proposals"]
+    assert "Failure" not in str(row)
+
+
+async def test_the_weeks_count_what_was_kept_corrected_asked_and_failed(mind, heart, fail, model):
+    example = ({"args": [8], "kwargs": {}, "result": 4},)
+    model.bodies = {"halve": [" return number / 2"], "third": [" return number / 3"]}
+    for selector, examples in (("halve", example), ("third", ())):
+        mission = await open_mission(mind.image, selector, 12, examples=examples)
+        await CognitiveCycle(mind, lambda *_: None).run(mission)
+    await fail()
+
+    async def this_week():
+        weeks = (await ask(mind, "proposals", weeks=True))["weeks"]
+        assert [row["week"] for row in weeks] == sorted(row["week"] for row in weeks)
+        return {key: sum(row[key] for row in weeks) for key in weeks[-1] if key != "week"}
+
+    before = await this_week()
+    assert before["kept"] == 2
+    assert before["corrected"] == 0
+    assert before["asked"] + before["failed"] == 1
+    await ask(mind, "unlearn", "genesis_obj", "third")
+    assert await this_week() == before | {"kept": 1, "corrected": 1}
+    assert "weeks" not in await ask(mind, "proposals")
+
+
+async def test_what_was_accepted_says_how_it_is_taken_back(mind, heart, fail, model):
+    await fail()
+    model.bodies = {"flatten": [GOOD]}
+    await beat_all(heart)
+    (row,) = (await ask(mind, "proposals"))["proposals"]
+    undo = (await ask(mind, "accept", n=row["n"]))["undo"]
+    assert undo == {
+        "verb": "unlearn", "target": "genesis_obj", "selector": "flatten", "version": 0,
+    }  # fmt: skip
+    await ask(mind, undo["verb"], undo["target"], undo["selector"])
+    with pytest.raises(NotUnderstoodError):
+        await take_turn(mind.image, mind.cell, Brief("genesis_obj", "flatten", ([[1]],)))
