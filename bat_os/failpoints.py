@@ -53,6 +53,7 @@ NAMES: Final = (
     "await.begun",  # the intent is stored, and nothing is done
     "await.done",  # done, and the answer is not stored
     "await.stored",  # the answer is stored; the message runs again
+    "fold.done",  # lessons are in the indexes, in a transaction that has not ended
     "pack.synced",  # the packed file is whole, and not in place
     "pack.switched",
     "erase.redacted",  # the image as it is now has the words no more; its history has

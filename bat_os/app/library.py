@@ -25,7 +25,7 @@ from bat_os.core.personas import parse_codex
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_embedder, packaged_minilm
 from bat_os.errors import ArgumentsError, SettingsError
 from bat_os.image.catalog import catalog_in
-from bat_os.image.catalog_service import codex_items, seed_items
+from bat_os.image.catalog_keeping import codex_items, seed_items
 from bat_os.image.knowledge.embedding import BATCH, ShippedVectors
 from bat_os.image.knowledge.vectors import PROBE
 from bat_os.image.shipped import ShippedMethod, ShippedObject, install_library, library_stamp

@@ -39,6 +39,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "bat_os.image.blobs": frozenset({"StoredFile", "StoredModel"}),
     "bat_os.image.catalog": frozenset({"KnowledgeCatalog"}),
     "bat_os.image.knowledge.document": frozenset({"Document"}),
+    "bat_os.image.knowledge.inbox": frozenset({"Tray"}),
     "bat_os.image.knowledge.shelf": frozenset({"Segment"}),
     "bat_os.image.knowledge.text": frozenset({"SegmentedText", "WordSplitter"}),
     "bat_os.image.knowledge.vectors": frozenset({"VectorIndex"}),

@@ -11,28 +11,32 @@ which the service calls one after the other. The indexes are in ``bat_os.image.k
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
+from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import BTrees
 import numpy as np
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
-from persistent import Persistent
 from zope.index.keyword.index import KeywordIndex
 
 from bat_os.core.values import check
 from bat_os.errors import ArgumentsError, ImageError
+from bat_os.image.knowledge import inbox
 from bat_os.image.knowledge import text as words
 from bat_os.image.knowledge.document import Document, facets_of, firsts, id_range, ranges
 from bat_os.image.knowledge.document import Kind as Kind
 from bat_os.image.knowledge.document import Passage as Passage
 from bat_os.image.knowledge.ranking import DEPTH, as_rows, fuse
 from bat_os.image.knowledge.text import OKAPI_PASSAGES, SegmentedText
+from bat_os.image.knowledge.upkeep import CatalogUpkeep, describe_embedder, probe_of
 from bat_os.image.knowledge.vectors import VectorIndex, describe_model, is_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,11 +46,12 @@ if TYPE_CHECKING:
 ROOT_NAME: Final = "knowledge_catalog"
 
 
-class KnowledgeCatalog(Persistent):
+class KnowledgeCatalog(CatalogUpkeep):
     """All documents, with the indexes that find their passages.
 
     Use it inside ``ImageStore.transact`` only. Two writers at once conflict, and the later
-    one runs again. At a hundred thousand passages a search takes some milliseconds.
+    one runs again; those who ``leave`` a document do not. At a hundred thousand passages a search
+    takes some milliseconds.
 
     Attributes:
         dimensions: d of the vectors, from the first document on; 0 before.
@@ -55,9 +60,11 @@ class KnowledgeCatalog(Persistent):
         rewording: The text index is being filled again as well.
         waiting: First passage ids of documents that have no vectors yet, while the catalog
             is reindexed for another embedding model; they are found by words until then.
+        trays: Kernel -> what it has left to be indexed; see ``knowledge.inbox``.
     """
 
     rewording = False
+    trays: Any = MappingProxyType({})  # what the past has
 
     def __init__(self) -> None:
         self.dimensions = 0
@@ -69,12 +76,13 @@ class KnowledgeCatalog(Persistent):
         self._facets = KeywordIndex(family=BTrees.family64)  # of documents, by first passage
         self._text: Any = words.make_okapi()
         self._next = 0
+        self.trays = OOBTree()
 
     def __contains__(self, doc_id: object) -> bool:
-        return doc_id in self._documents
+        return doc_id in self._documents or inbox.find(self.trays, str(doc_id)) is not None
 
     def __len__(self) -> int:
-        return len(self._documents)
+        return len(self._documents) + len(inbox.lessons_in(self.trays))
 
     def doc_ids(self, kind: Kind | None = None) -> list[str]:
         """Return the ids of all documents, or of those of one kind, sorted."""
@@ -83,16 +91,19 @@ class KnowledgeCatalog(Persistent):
     def documents(
         self, kind: Kind | None = None, filters: Mapping[str, Any] | None = None
     ) -> list[Document]:
-        """Return the documents of a kind with certain meta data, in order of arrival."""
-        if not filters:
+        """Return the documents of a kind with certain meta data, in order of their passage ids."""
+        waiting = inbox.matching(self.trays, kind, filters)
+        if filters:
+            there = [(first, self._starts[first]) for first in firsts(self._facets, kind, filters)]
+        else:
             start, stop = id_range(kind)
-            return list(self._starts.values(start, stop - 1))
-        return [self._starts[first] for first in firsts(self._facets, kind, filters)]
+            there = list(self._starts.items(start, stop - 1))
+        return [document for _, document in sorted([*there, *waiting], key=itemgetter(0))]
 
     def document(self, doc_id: str) -> Document | None:
         """Return a document, or None."""
         document: Document | None = self._documents.get(doc_id)
-        return document
+        return inbox.find(self.trays, doc_id) if document is None else document
 
     def meta(self, doc_id: str) -> dict[str, Any]:
         """Return a copy of a document's meta data; empty for an unknown document."""
@@ -130,11 +141,50 @@ class KnowledgeCatalog(Persistent):
         self.vectors.add(np.arange(document.first, document.stop), rows)
         return len(passages)
 
+    def leave(
+        self,
+        doc_id: str,
+        title: str,
+        passages: Sequence[str],
+        vectors: NDArray[np.float32] | bytes,
+        *,
+        kind: Kind,
+        meta: Mapping[str, Any],
+    ) -> None:
+        """Add a short document as ``add`` does, to be found at once and folded in later.
+
+        A catalog that is small yet, whose index of words has no segments, takes it in at once.
+        """
+        if not isinstance(self._text, SegmentedText):
+            self.add(doc_id, title, passages, vectors, kind=kind, meta=meta)
+            return
+        rows = as_rows(vectors, len(passages), self.dimensions)
+        check(meta, where="meta")
+        self.remove(doc_id)
+        document = Document(doc_id, title, kind, passages, 0)
+        document.meta = dict(meta)
+        if not isinstance(self.trays, OOBTree):  # an early image of format 5
+            self.trays = OOBTree()
+        inbox.put(self.trays, self._p_jar.db().kernel if self._p_jar else "", document, rows)
+
+    def fold(self, limit: int = sys.maxsize) -> int:
+        """Move up to ``limit`` of the documents that wait into the indexes; return how many."""
+        taken = inbox.take(self.trays, limit)
+        if taken:
+            text, vectors = inbox.rows_of(taken)
+            self._text.append(text)
+            self.vectors.append(vectors)
+            self.dimensions = vectors.codes.shape[1]
+        for document, _ in taken:
+            self._documents[document.doc_id] = self._starts[document.first] = document
+            self._facets.index_doc(document.first, facets_of(document.meta))
+        return len(taken)
+
     def remove(self, doc_id: str) -> bool:
         """Remove a document; return False if there is none of that id."""
         document = self._documents.pop(doc_id, None)
         if document is None:
-            return False
+            return inbox.pop(self.trays, doc_id) is not None
         del self._starts[document.first]
         self._facets.unindex_doc(document.first)
         words.unindex_passages(self._text, document.first, document.stop)
@@ -145,36 +195,9 @@ class KnowledgeCatalog(Persistent):
 
     def set_label(self, doc_id: str, label: Iterable[str]) -> None:
         """Note which grants had a say in a document."""
-        self._documents[doc_id].label = tuple(sorted(label))
-
-    def rename(self, doc_id: str, new_id: str, title: str, meta: Mapping[str, Any]) -> None:
-        """Give a document another id, title and meta data; passages and vectors stay."""
-        document = self._documents.pop(doc_id)
-        words.unindex_passages(self._text, document.first, document.stop)
-        self._facets.unindex_doc(document.first)
-        document.rename(new_id, title, meta)
-        self._documents[new_id] = document
-        self._facets.index_doc(document.first, facets_of(document.meta))
-        words.index_passages(self._text, document.first, document.indexed())
-
-    def reword(self, document: Document, change: Callable[[Any], Any]) -> None:
-        """Change the texts of a document; it waits for new vectors, as after ``begin_reindex``."""
-        words.unindex_passages(self._text, document.first, document.stop)
-        document.reword(change)
-        self._facets.index_doc(document.first, facets_of(document.meta))
-        words.index_passages(self._text, document.first, document.indexed())
-        self.vectors.remove(document.first, document.stop)
-        self.waiting.insert(document.first)
-
-    def purge(self) -> None:
-        """Drop from the indexes what removed passages have left in them."""
-        self.vectors.compact()
-        if isinstance(self._text, SegmentedText):
-            self._text.compact()
-            return
-        self._text = words.make_okapi()  # its lexicon forgets no word
-        for document in self._starts.values():
-            words.index_passages(self._text, document.first, document.indexed())
+        if (document := self.document(doc_id)) is None:
+            raise KeyError(doc_id)
+        document.label = tuple(sorted(label))
 
     def search(
         self,
@@ -197,17 +220,27 @@ class KnowledgeCatalog(Persistent):
         wanted = ranges(self._facets, self._starts, kind, filters or {})
         if not self._documents or not queries:
             return []
+        waiting = inbox.matching(self.trays, kind, filters)
+        more_words, more, keys = inbox.parts_of(self.trays, waiting, cache)
         rows = as_rows(query_vectors, len(queries), self.dimensions)
-        rankings = self.vectors.rank(rows, wanted, cache)
-        rankings += [words.rank_words(self._text, query, wanted, cache) for query in queries]
+        rankings = self.vectors.rank(rows, wanted, cache, more)
+        rankings += [
+            words.rank_words(self._text, query, wanted, cache, more_words) for query in queries
+        ]
         best = list(islice(self._once_per_seed(fuse(rankings, DEPTH)), top_k))
-        near = self.vectors.similarities([number for number, _ in best], rows, cache)
+        near = self.vectors.similarities([number for number, _ in best], rows, cache, more)
         if cache is not None:
-            cache.keep({*self.vectors.digests(), *words.text_segments(self._text)})
+            cache.keep({*self.vectors.digests(), *words.text_segments(self._text), *keys})
         return [
-            self._starts[self._starts.maxKey(number)].passage(number, score, near.get(number, 0.0))
+            self._holding(number, waiting).passage(number, score, near.get(number, 0.0))
             for number, score in best
         ]
+
+    def _holding(self, number: int, waiting: Iterable[tuple[int, Document]]) -> Document:
+        """Return the document with a passage."""
+        held = (one for first, one in waiting if first <= number < one.stop)
+        document: Document = next(held, None) or self._starts[self._starts.maxKey(number)]
+        return document
 
     def _once_per_seed(self, ranked: Iterable[tuple[int, float]]) -> Iterator[tuple[int, float]]:
         """Yield passages as ranked, of each seed the best: its others say the same again."""
@@ -228,9 +261,9 @@ class KnowledgeCatalog(Persistent):
         files are called.
         """
         if not self.embedder and self.dimensions in (0, len(probe)):
-            self.embedder = _record(name, probe)
+            self.embedder = describe_embedder(name, probe)
             return
-        known = self._probe_of_vectors()
+        known = probe_of(self.embedder)
         if is_same(known, probe):
             return
         maker = f"a model of {self.dimensions} dimensions"
@@ -240,52 +273,6 @@ class KnowledgeCatalog(Persistent):
             f"the knowledge catalog's vectors were made by {maker}, and the embedding model is now "
             f"{describe_model(name, probe)}; go back to that one, or make them anew: batos reindex"
         )
-
-    def _probe_of_vectors(self) -> NDArray[np.float32]:
-        return np.frombuffer(self.embedder.get("probe", b""), np.float16).astype(np.float32)
-
-    def begin_reindex(self, name: str, probe: NDArray[np.float32]) -> int:
-        """Forget all vectors and note which documents need new ones; return how many do.
-
-        An interrupted reindexing for this model is resumed. A damaged text index is emptied, and
-        filled again with the vectors.
-        """
-        if not (is_same(self._probe_of_vectors(), probe) and len(self.waiting)):
-            self.vectors = VectorIndex()
-            self.dimensions = 0
-            self.waiting = BTrees.family64.II.TreeSet(self._starts.keys())
-            if isinstance(self._text, SegmentedText) and self._text.damaged():
-                self._text = SegmentedText()
-                self.rewording = True
-        self.embedder = _record(name, probe)
-        return len(self.waiting)
-
-    def take_waiting(self, limit: int) -> list[tuple[int, str, list[str]]]:
-        """Return the next documents to embed: first passage id, digest, and what to embed.
-
-        The limit is passages in all; a longer document comes alone.
-        """
-        taken: list[tuple[int, str, list[str]]] = []
-        total = 0
-        for first in self.waiting:
-            document = self._starts[first]
-            total += len(document.passages)
-            if taken and total > limit:
-                break
-            taken.append((first, document.sha256(), document.embedded()))
-        return taken
-
-    def put_vectors(self, first: int, digest: str, vectors: NDArray[np.float32]) -> None:
-        """Give a waiting document its vectors, unless it has changed or is gone."""
-        document = self._starts.get(first)
-        if document is None or first not in self.waiting or document.sha256() != digest:
-            return
-        self.waiting.remove(first)
-        self.dimensions = vectors.shape[1]
-        self.vectors.add(np.arange(first, document.stop), vectors)
-        if self.rewording:
-            words.index_passages(self._text, first, document.indexed())
-            self.rewording = len(self.waiting) > 0
 
     def merge_step(self) -> bool:
         """Merge some segments of an index, at most 16,384 rows; return False if none is left."""
@@ -301,34 +288,6 @@ class KnowledgeCatalog(Persistent):
         for document in self._starts.values():
             words.index_passages(self._text, document.first, document.indexed())
 
-    def damaged_documents(self, after: int, limit: int) -> tuple[list[str], int | None]:
-        """Check the digests of some documents; return (ids of the damaged, where to go on).
-
-        It starts with the passage id above ``after``; -1 starts at the beginning.
-        """
-        damaged = []
-        last: int | None = None
-        documents = iter(self._starts.items(after, excludemin=True))
-        for _, (first, document) in zip(range(limit), documents, strict=False):
-            last = first if last is None else max(last, first)  # damaged keys may be out of order
-            whole = document.sha256() == document.digest
-            if (
-                not whole
-                or document.first != first
-                or self.document(document.doc_id) is not document
-            ):
-                damaged.append(document.doc_id)
-        return damaged, last if last is not None and last > after else None
-
-    def damaged_indexes(self) -> list[str]:
-        """Return which of ``vectors`` and ``text`` are not what was written."""
-        text = self._text
-        checks = {
-            "vectors": self.vectors.damaged(),
-            "text": isinstance(text, SegmentedText) and text.damaged(),
-        }
-        return [name for name, damaged in checks.items() if damaged]
-
 
 def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:
     """Return the image's catalog; the first call puts an empty one there."""
@@ -336,7 +295,3 @@ def catalog_in(root: MutableMapping[str, Any]) -> KnowledgeCatalog:
     if catalog is None:
         catalog = root[ROOT_NAME] = KnowledgeCatalog()
     return catalog
-
-
-def _record(name: str, probe: NDArray[np.float32]) -> dict[str, Any]:
-    return {"name": name, "probe": probe.astype(np.float16).tobytes()}

@@ -13,35 +13,32 @@ another one filled the catalog. A kind, filter or ``top_k`` that cannot be is an
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeVar, Unpack
 
-import numpy as np
-
-from bat_os.core.digest import digest
-from bat_os.core.values import Counted, check, ignore_progress
+from bat_os.core.values import check, ignore_progress
 from bat_os.documents.chunking import assemble, join_sentences, split_blocks, split_sentences
 from bat_os.documents.readers import find_lines
 from bat_os.errors import ArgumentsError, ImageError, NotFoundError, TooLargeError
 from bat_os.image.catalog import catalog_in
+from bat_os.image.catalog_keeping import CatalogKeeping, counted, digest_of
 from bat_os.image.history.provenance import mark_dependants
 from bat_os.image.knowledge.embedding import BATCH as BATCH
 from bat_os.image.knowledge.embedding import CatalogEmbedder
 from bat_os.image.knowledge.shelf import SegmentCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from bat_os.documents.chunking import Block, Chunk
     from bat_os.image.catalog import Kind, Passage
     from bat_os.image.knowledge.embedding import ShippedVectors
     from bat_os.image.store import ImageStore
-    from bat_os.method.seeds import Seed
     from bat_os.ports import Embedder
 
     Root = MutableMapping[str, Any]
@@ -78,7 +75,7 @@ class About(TypedDict, total=False):
     progress: Progress
 
 
-class CatalogService:
+class CatalogService(CatalogKeeping):
     """Adds documents and answers searches.
 
     One change of the catalog goes to the image at a time; texts are embedded side by side.
@@ -130,7 +127,7 @@ class CatalogService:
         doc_id = document_id(kind, source or title)
         had, known = await self._transact(lambda root: _look(root, doc_id), "look for it")
         about = {key: value for key, value in had.items() if key not in READ_META} | about
-        about["sha256"] = _digest(kind, title, text, repr(sorted(about.items())))
+        about["sha256"] = digest_of(kind, title, text, repr(sorted(about.items())))
         if known and had.get("sha256") == about["sha256"]:
             return {"doc_id": doc_id, "passages": known, "changed": False}, None
         form = str(about.get("form", "")), str(about.get("language", ""))
@@ -139,7 +136,7 @@ class CatalogService:
         if not chunks:
             raise ArgumentsError(f"{title[:60]}: there is no text in it to learn")
         vectors = await self.embed(
-            [c.embedded() for c in chunks], _counted(progress, title, "passages")
+            [c.embedded() for c in chunks], counted(progress, title, "passages")
         )
         lined = text if source and about.get("format") not in UNLINED else ""
         lines = await asyncio.to_thread(find_lines, lined, [chunk.text for chunk in chunks])
@@ -218,101 +215,6 @@ class CatalogService:
         """Return whether the embedding model is the one that made these vectors."""
         return shipped.are_of(await self._embedder.probe())
 
-    async def reindex(self, progress: Progress = ignore_progress) -> int:
-        """Make all vectors anew with the present model; return how many documents it took.
-
-        Documents are found by words all the time, and by meaning as they get their new
-        vectors. If it is interrupted, the next call resumes it.
-        """
-        name, probe = self._embedder.name, await self._embedder.probe()
-        total = await self.change(
-            lambda root: catalog_in(root).begin_reindex(name, probe), "begin to reindex"
-        )
-        self._embedder.trust()
-        done = 0
-        while taken := await self._transact(
-            lambda root: catalog_in(root).take_waiting(REINDEX_PASSAGES), "take to reindex"
-        ):
-            vectors = await self._embedder.embed_all([t for *_, texts in taken for t in texts])
-
-            def put(root: Root, taken: Any = taken, vectors: Any = vectors) -> None:
-                ends = np.cumsum([len(texts) for *_, texts in taken])[:-1]
-                for (first, sha256, _), rows in zip(taken, np.split(vectors, ends), strict=True):
-                    catalog_in(root).put_vectors(first, sha256, rows)
-
-            await self.change(put, f"reindex {len(taken)} documents")
-            done += len(taken)
-            _counted(progress, "reindexing", "documents")(done, total)
-        return done
-
-    async def verify(self, progress: Progress = ignore_progress) -> dict[str, Any]:
-        """Compare every document and every index segment with its SHA-256.
-
-        Returns:
-            ``documents`` (how many), ``damaged`` (ids of documents that are not what was
-            stored: learn them again) and ``indexes`` (names of damaged indexes: reindex).
-        """
-        count = await self._transact(lambda root: len(catalog_in(root)), "count documents")
-        damaged: list[str] = []
-        after: int | None = -1
-        done = 0
-        while after is not None:
-            step = functools.partial(_verify_step, after=after)
-            found, after = await self._transact(step, "verify documents")
-            damaged += found
-            done = min(count, done + VERIFY_DOCUMENTS)
-            _counted(progress, "verifying", "documents")(done, count)
-        indexes = await self._transact(
-            lambda root: catalog_in(root).damaged_indexes(), "verify the indexes"
-        )
-        return {"documents": count, "damaged": damaged, "indexes": indexes}
-
-    async def seed(
-        self, lines: Iterable[Mapping[str, str]], shipped: ShippedVectors | None = None
-    ) -> int:
-        """Make the codex be exactly ``lines``; return how many of them are new.
-
-        Each line is a document with one passage, its prompt and response. Only new lines
-        are embedded, and all changes are one transaction.
-        """
-        return await self._ship("codex", codex_items(lines), shipped)
-
-    async def seed_methods(
-        self, seeds: Iterable[Seed], shipped: ShippedVectors | None = None
-    ) -> int:
-        """Make the seed library be exactly ``seeds``; return how many of them are new.
-
-        Each way to ask for a seed is a passage of its document; a search finds the best.
-        """
-        return await self._ship("seed", seed_items(seeds), shipped)
-
-    async def _ship(self, kind: Kind, items: Sequence[Item], shipped: ShippedVectors | None) -> int:
-        """Make the documents of this kind be exactly ``items``."""
-        wanted = {f"{kind}:{_digest(i[0], *i[1], repr(i[2]))[:16]}": i for i in items}
-        present = await self._transact(
-            lambda root: catalog_in(root).doc_ids(kind), f"look at what is {kind}"
-        )
-        new = [doc_id for doc_id in wanted if doc_id not in present]
-        if not new and len(present) == len(wanted):
-            return 0
-        texts = [text for doc_id in new for text in wanted[doc_id][1]]
-        vectors = await self._embedder.embed_new(texts, shipped)
-
-        def replace(root: Root) -> int:
-            catalog = catalog_in(root)
-            for doc_id in catalog.doc_ids(kind):
-                if doc_id not in wanted:
-                    catalog.remove(doc_id)
-            start = 0
-            for doc_id in new:
-                title, passages, meta = wanted[doc_id]
-                stop = start + len(passages)
-                catalog.add(doc_id, title, passages, vectors[start:stop], kind=kind, meta=meta)
-                start = stop
-            return len(new)
-
-        return await self.change(replace, f"replace what is {kind}")
-
     def nbytes(self) -> int:
         """Return how much memory the indexes take between searches."""
         return self._cache.nbytes()
@@ -320,7 +222,7 @@ class CatalogService:
     async def _chunks(self, title: str, blocks: list[Block], tell: Progress) -> list[Chunk]:
         sentences = await asyncio.to_thread(_split_all, blocks)
         every = list(chain.from_iterable(sentences))
-        rows = await self.embed(every, _counted(tell, title, "sentences"))
+        rows = await self.embed(every, counted(tell, title, "sentences"))
         return await asyncio.to_thread(assemble, blocks, sentences, rows)
 
     async def _transact(self, work: Callable[[Root], T], note: str) -> T:
@@ -346,26 +248,6 @@ def _split_all(blocks: Sequence[Block]) -> list[list[str]]:
     return join_sentences(split, MAX_SENTENCES)
 
 
-def _verify_step(root: Root, after: int) -> tuple[list[str], int | None]:
-    return catalog_in(root).damaged_documents(after, VERIFY_DOCUMENTS)
-
-
-def codex_items(lines: Iterable[Mapping[str, str]]) -> list[Item]:
-    """Return the documents that lines of the codex become."""
-    return [
-        (line.get("persona", ""), [f"{line['prompt']}\n{line['response']}"], {}) for line in lines
-    ]
-
-
-def seed_items(seeds: Iterable[Seed]) -> list[Item]:
-    """Return the documents that seeds become."""
-    return [
-        (seed.selector, [f"{wish}\n{seed.source.splitlines()[0]}" for wish in seed.wishes],
-         {"selector": seed.selector, "source": seed.source, "pure": seed.pure})
-        for seed in seeds
-    ]  # fmt: skip
-
-
 def missing_document(doc_id: str) -> NotFoundError:
     """Return what is said to those who name a document that is not there."""
     return NotFoundError(f"there is no document {doc_id[:100]!r}; batos documents lists them")
@@ -378,15 +260,7 @@ def document_id(kind: Kind, source: str) -> str:
     'document:docs/security.md'
     """
     name = f"{kind}:{source}"
-    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}:{_digest(source)[:16]}"
-
-
-def _counted(tell: Progress, title: str, what: str) -> Callable[[int, int], None]:
-    return lambda done, total: tell(Counted(f"{title}: {done} of {total} {what}", done, total))
-
-
-def _digest(*texts: str) -> str:
-    return digest("\0".join(texts))
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}:{digest_of(source)[:16]}"
 
 
 def _look(root: Root, doc_id: str) -> tuple[dict[str, Any], int]:

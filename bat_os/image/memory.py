@@ -145,7 +145,7 @@ def _enter(root: Root, fact: Fact, vector: NDArray[np.float32]) -> None:
         for name, value in fact.to_plain().items()
         if name not in ("id", "text", "links", "hidden", "replaced_by", "replaces") and value
     }
-    catalog_in(root).add(_doc_id(fact.id), TITLE, [fact.text], vector, kind="fact", meta=meta)
+    catalog_in(root).leave(_doc_id(fact.id), TITLE, [fact.text], vector, kind="fact", meta=meta)
     for name, key in _keys(fact):
         tree = tree_of(root, name)
         if key not in tree:

@@ -223,6 +223,7 @@ class Kernel:
             "perform effects": performer.keep,
             "pack the image": partial(keep_packing, image),
             "prune answers": partial(keep_pruning, image),
+            "index lessons": self.context.catalog.keep_folding,
             "idle work": self._idle,
         }
         for name, keep in for_all.items():  # of several kernels, one does these

@@ -225,7 +225,7 @@ def put_entry(
         "words": _words_of(method),
     }
     doc_id, title = _doc_id(holder, method.selector), _title(holder, method.selector)
-    catalog_in(root).add(doc_id, title, summary.passages, vectors, kind="method", meta=meta)
+    catalog_in(root).leave(doc_id, title, summary.passages, vectors, kind="method", meta=meta)
 
 
 def _title(holder: UvmObject, selector: str) -> str:

@@ -230,8 +230,8 @@ def _held(root: Root, touched: set[bytes], kind: type[Any]) -> dict[str, bytes]:
         key: value._p_oid
         for node in nodes
         if isinstance(node, OOBTree | OOBucket)
-        for key, value in node.items()
-        if isinstance(value, kind)
+        for key, held in node.items()
+        if isinstance(value := held[0] if type(held) is tuple and held else held, kind)
     }
 
 

@@ -192,8 +192,8 @@ def firsts(index: Any, kind: Kind | None, filters: Mapping[str, Any]) -> list[in
     """Return the first passage ids of the documents that ``filters`` let through, ascending."""
     start, stop = id_range(kind)
     found = None
-    for facets in _wanted(filters):
-        found = BTrees.family64.IF.intersection(found, index.search(facets, "or"))
+    for row in wanted_facets(filters):
+        found = BTrees.family64.IF.intersection(found, index.search(row, "or"))
     return [first for first in found or () if start <= first < stop]
 
 
@@ -206,25 +206,26 @@ def facets_of(meta: Mapping[str, Any]) -> list[str]:
     >>> facets_of({"tags": ["zodb", "image"], "pages": 3, "score": 0.5})
     ['pages=3', 'tags=image', 'tags=zodb']
     """
-    return sorted({facet for key, value in meta.items() for facet in _facets(key, value)})
+    return sorted({facet for key, value in meta.items() for facet in facets(key, value)})
 
 
-def _wanted(filters: Mapping[str, Any]) -> list[list[str]]:
+def wanted_facets(filters: Mapping[str, Any]) -> list[list[str]]:
     """Return for each key of ``filters`` its facets; a document needs one of them."""
     wanted = []
     for key, value in filters.items():
-        facets = list(_facets(key, value))
+        found = list(facets(key, value))
         count = len(value) if isinstance(value, list | tuple | set | frozenset) else 1
-        if not facets or len(facets) != count:
+        if not found or len(found) != count:
             raise ArgumentsError(
                 f"filter {key!r}: give a text of at most {MAX_FACET} characters, a whole "
                 "number, true or false, or a list of these; one item of a list has to match"
             )
-        wanted.append(facets)
+        wanted.append(found)
     return wanted
 
 
-def _facets(key: str, value: Any) -> Iterator[str]:
+def facets(key: str, value: Any) -> Iterator[str]:
+    """Yield what one item of meta data is indexed by."""
     items = value if isinstance(value, list | tuple | set | frozenset) else (value,)
     for item in items:
         if isinstance(item, bool | int) or (isinstance(item, str) and len(item) <= MAX_FACET):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Parts = tuple[bytes, ...]
+    # unpacked rows of an index, and which of them are wanted
+    Part = tuple[Any, NDArray[np.bool_]]
     Range = tuple[int, int]
     # rows, SHA-256, segment, lowest and highest id, ranges [start, stop) of removed ids
     Entry = tuple[int, bytes, "Segment", Range, tuple[Range, ...]]
@@ -89,6 +91,15 @@ class SegmentCache:
                 rows = self._rows.setdefault(digest, rows)
         return rows
 
+    def made(self, key: bytes, make: Callable[[], Any]) -> Any:
+        """Return what was made for a key before, or make it."""
+        if key not in self._rows:
+            made = make()
+            with self._lock:
+                self._rows[key] = made
+            return made
+        return self._rows[key]
+
     def keep(self, digests: Iterable[bytes]) -> None:
         """Forget all rows but these."""
         wanted = set(digests)
@@ -101,7 +112,8 @@ class SegmentCache:
         with self._lock:
             return sum(
                 value.nbytes
-                for rows in self._rows.values()
+                for held in self._rows.values()
+                for rows in (held if isinstance(held, tuple) else (held,))
                 for value in vars(rows).values()
                 if isinstance(value, np.ndarray)
             )

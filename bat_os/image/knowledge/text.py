@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bat_os.image.knowledge.shelf import Parts, SegmentCache
+    from bat_os.image.knowledge.shelf import Part, Parts, SegmentCache
 
 # Past this, plain Okapi costs more than it is worth; see docs/benchmarks.md.
 OKAPI_PASSAGES: Final = 500
@@ -167,21 +167,29 @@ class SegmentedText(Shelf):
         self.append(PostingRows.build(ids, [split_words(text) for text in texts]))
 
     def rank(
-        self, query: str, wanted: NDArray[np.int64] | None, cache: SegmentCache | None = None
+        self,
+        query: str,
+        wanted: NDArray[np.int64] | None,
+        cache: SegmentCache | None = None,
+        more: Sequence[Part] = (),
     ) -> list[int]:
         """Return the ids of the best passages, best first; see ``rank_words``."""
-        return bm25(list(self.loaded(wanted, cache)), split_words(query))
+        return bm25([*self.loaded(wanted, cache), *more], split_words(query))
 
 
 def rank_words(
-    index: Any, query: str, wanted: NDArray[np.int64] | None, cache: SegmentCache | None = None
+    index: Any,
+    query: str,
+    wanted: NDArray[np.int64] | None,
+    cache: SegmentCache | None = None,
+    more: Sequence[Part] = (),
 ) -> list[int]:
     """Return the ids of the passages that fit best, best first; any word may match.
 
     No character in the query has a special meaning; the rest is as in ``Shelf.loaded``.
     """
     if isinstance(index, SegmentedText):
-        return index.rank(query, wanted, cache)
+        return index.rank(query, wanted, cache, more)
     # Its own search ORs the words; a TextIndex.apply would AND them and read "?" as a
     # wildcard, which finds nothing for most questions.
     hits = list((index.search(query) or {}).items())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bat_os.image.knowledge.shelf import Parts, SegmentCache
+    from bat_os.image.knowledge.shelf import Part, Parts, SegmentCache
 
 # What every embedding model is asked once: one that answers otherwise is another model.
 PROBE: Final = "The image is the identity; the process is replaceable."
@@ -117,14 +117,16 @@ class VectorIndex(Shelf):
         queries: NDArray[np.float32],
         wanted: NDArray[np.int64] | None,
         cache: SegmentCache | None = None,
+        more: Sequence[Part] = (),
     ) -> list[list[int]]:
         """Return for each query the nearest passages' ids, best first.
 
-        Queries are ``(q, d)``, rows of length 1; the rest is as in ``Shelf.loaded``.
+        Queries are ``(q, d)``, rows of length 1; ``more`` are rows of no segment; the rest is as
+        in ``Shelf.loaded``.
         """
         parts = [
             (rows, None if mask is None else np.flatnonzero(mask))
-            for rows, mask in self.loaded(wanted, cache)
+            for rows, mask in (*self.loaded(wanted, cache), *more)
         ]
         parts = [(rows, at) for rows, at in parts if at is None or len(at)]
         if not parts:
@@ -139,12 +141,16 @@ class VectorIndex(Shelf):
         return rankings
 
     def similarities(
-        self, ids: Sequence[int], queries: NDArray[np.float32], cache: SegmentCache | None = None
+        self,
+        ids: Sequence[int],
+        queries: NDArray[np.float32],
+        cache: SegmentCache | None = None,
+        more: Sequence[Part] = (),
     ) -> dict[int, float]:
         """Return id -> best cosine to any of the queries, for those ids that have a vector."""
         numbers = np.sort(np.array(ids, np.int64))
         found: dict[int, float] = {}
-        for rows, _ in self.loaded(None, cache):
+        for rows, _ in (*self.loaded(None, cache), *more):
             at = np.searchsorted(rows.ids, numbers)
             at = at[rows.ids[np.minimum(at, len(rows.ids) - 1)] == numbers]
             if len(at):
