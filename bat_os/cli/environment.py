@@ -38,11 +38,12 @@ UNTRACKED: Final = {
     "OTEL_SDK_DISABLED": "true",
 }
 ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
+MIND: Final = "BATOS_MIND"
 MAX_BYTES: Final = 256 << 10
 # Read by the scripts that start us, by clients and by tests.
 _OTHERS: Final = (
     "BATOS_BEAT", "BATOS_BEFORE", "BATOS_CONNECT", "BATOS_FAILPOINT", "BATOS_HOME",
-    "BATOS_KEY_FILE", "BATOS_PYTHON", "BATOS_WINE",
+    "BATOS_KEY_FILE", "BATOS_MIND", "BATOS_MINDS", "BATOS_PYTHON", "BATOS_WINE",
 )  # fmt: skip
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -68,6 +69,44 @@ def find_name() -> str:
 def find_home(named: str | Path | None) -> Home:
     """Return the home that ``--home`` names; without it that of ``BATOS_HOME``, or ``data``."""
     return Home(Path(named).absolute()) if named else Home.find(os.environ, ROOT)
+
+
+def take_mind(words: list[str]) -> list[str]:
+    """Return a command line without ``--mind NAME`` before it, and have that mind be meant.
+
+    Without the option it is the mind that ``BATOS_MIND`` names, if any.
+
+    Raises:
+        SettingsError: The directory of minds has none of that name.
+    """
+    name = os.environ.get(MIND, "")
+    if words[:1] == ["--mind"]:
+        name, words = (words[1] if len(words) > 1 else " "), words[2:]
+    elif words and words[0].startswith("--mind="):
+        name, words = words[0].partition("=")[2] or " ", words[1:]
+    if name:
+        enter_mind(name)
+    return words
+
+
+def enter_mind(name: str) -> None:
+    """Have this process, and those that it starts, mean a mind of the directory.
+
+    Raises:
+        SettingsError: The directory has none of that name.
+    """
+    from bat_os.supervisor.minds import find_mind  # set-up runs before what this needs is there
+
+    mind = find_mind(os.environ, name)
+    os.environ[MIND] = name
+    for variable in ("BATOS_HOME", "BATOS_KEY_FILE", "BATOS_CONNECT"):
+        os.environ.pop(variable, None)
+    given = {
+        "BATOS_HOME": mind.home,
+        "BATOS_KEY_FILE": mind.key_file,
+        "BATOS_CONNECT": mind.connect,
+    }
+    os.environ.update({variable: value for variable, value in given.items() if value})
 
 
 def require(home: Path) -> None:

@@ -53,6 +53,7 @@ the logs are in data/, or in the directory that BATOS_HOME names. BATOS_PYTHON n
 Python to use (3.11 or newer).
 """
 _BEFORE_VERBS: Final = ("--json", "--quiet", "-q")
+_NAMED: Final = ("--home", "--mind")  # with a value
 _NEAR: Final = 0.75  # "statsu" is meant to be "status"; "thanks" is not meant to be "talks"
 
 
@@ -101,8 +102,8 @@ def find_verb(arguments: Sequence[str]) -> str:
     ('', '')
     """
     words = list(arguments)
-    while words and (words[0] in _BEFORE_VERBS or words[0].partition("=")[0] == "--home"):
-        del words[: 2 if words[0] == "--home" else 1]
+    while words and (words[0] in _BEFORE_VERBS or words[0].partition("=")[0] in _NAMED):
+        del words[: 2 if words[0] in _NAMED else 1]
     name = words[0] if words else ""
     follows = words[1] if len(words) > 1 else "-"
     if name in WITH_WORDS or (name in ALONE and follows.startswith("-")):

@@ -65,11 +65,14 @@ def chat(argv: Sequence[str] | None = None) -> int:
 def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
     guard_streams()
     try:
-        from bat_os.cli.environment import UNTRACKED, prefer_sockets
+        from bat_os.cli.environment import UNTRACKED, prefer_sockets, take_mind
 
         prefer_sockets()
         os.environ.update(UNTRACKED)
-        return run(sys.argv[1:] if argv is None else list(argv))
+        return run(take_mind(sys.argv[1:] if argv is None else list(argv)))
+    except SettingsError as error:
+        print(f"batos: {error}", file=sys.stderr)
+        return EXIT_USAGE
     except ImportError as error:
         print(f"batos: {error}; {_SET_UP}", file=sys.stderr)
         return EXIT_PERMANENT

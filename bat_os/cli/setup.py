@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import bat_os
 from bat_os.cli import launch
 from bat_os.cli.chat.arguments import make_parser
+from bat_os.cli.environment import take_mind
 from bat_os.cli.progress import Progress
 from bat_os.cli.terminal import guard_streams
 from bat_os.core.digest import digest
@@ -378,7 +379,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return _dispatch(Setup(root), root, arguments, me)
+        return _dispatch(Setup(root), root, take_mind(arguments), me)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -25,7 +25,7 @@ from bat_os.cli.connection import (
     suggest,
 )
 from bat_os.cli.console import Screen, to_json
-from bat_os.cli.environment import as_coded, find_home, find_name, require
+from bat_os.cli.environment import as_coded, enter_mind, find_home, find_name, require
 from bat_os.cli.parser import Parser
 from bat_os.cli.show import (
     access,
@@ -36,6 +36,7 @@ from bat_os.cli.show import (
     idle,
     knowledge,
     leaving,
+    minds,
     missions,
     models,
     objects,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
 _THEMES: Final = (
     access, background, bundle, completion, files, history, hosts, idle, knowledge, leaving,
-    missions, models, objects, personas, schedules, system, upgrade,
+    minds, missions, models, objects, personas, schedules, system, upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()
@@ -262,6 +263,16 @@ class _Homes(argparse.Action):
         namespace.homes = [*getattr(namespace, "homes", ()), values]
 
 
+class _Chosen(argparse.Action):
+    """Has a mind of the directory be meant."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Take its name."""
+        enter_mind(values)
+
+
 def _add_common(parser: Parser, defaults: Mapping[str, Any]) -> None:
     """Add what every verb takes, before the verb or after it."""
     parser.add_argument(
@@ -272,6 +283,10 @@ def _add_common(parser: Parser, defaults: Mapping[str, Any]) -> None:
         metavar="FOLDER",
         help="home directory (default: $BATOS_HOME, or data)",
     )
+    parser.add_argument(
+        "--mind", action=_Chosen, default=None, metavar="NAME",
+        help="a mind that batos minds lists, instead of a home (default: $BATOS_MIND)",
+    )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true", default=defaults["json"], help="one JSON object on one line"
     )

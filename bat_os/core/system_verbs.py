@@ -461,6 +461,17 @@ SYSTEM_VERBS: Final = (
         examples=("make ann --connect tcp://192.168.1.5:5556", "token phone --may learn --days 30",
                   "list", "revoke ann"),
         on="command line"),
+    Verb("minds", "list the minds that can be asked by name; add or remove one", (
+        Field("do", "text", "add the mind of --home, or of --key-file; or take one out", "do?",
+              default="list", choices=("list", "add", "remove"), shown="ACTION"),
+        Field("name", "text", "of the mind", "name?"),
+        Field("connect", "text", "add: where a daemon elsewhere listens, if not as its key says",
+              "--connect", shown="tcp://HOST:PORT"),
+        Field("key_file", "text", "add: the key to a daemon elsewhere", "--key-file",
+              shown="FILE")),
+        reply="minds?:list directory? added? where? removed? home?",
+        examples=("", "add work --home /srv/work", "remove work"), on="command line",
+        needs_home=False),
     Verb("open", "open the page in a browser, and HTTP for other programs", (
         Field("print", "flag", "print the page's address and open no browser", "--print"),
         Field("close", "flag", "close HTTP again, until the next open", "--close")),

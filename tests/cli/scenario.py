@@ -101,6 +101,7 @@ export --all {tmp}/mine
 import --all {tmp}/mine
 keys token phone --may learn
 keys list
+minds
 open --close
 verify
 import {tmp}/treble.json --as other_obj
