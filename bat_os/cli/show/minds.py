@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli.connection import may_come
 from bat_os.cli.environment import MIND
 from bat_os.cli.show.command import Command
 from bat_os.core.schema import convert
 from bat_os.errors import ArgumentsError
-from bat_os.supervisor.home import Home, is_held
+from bat_os.supervisor.home import Home
 from bat_os.supervisor.minds import Mind, add_mind, directory, read_minds, remove_mind
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _state(mind: Mind) -> str:
     if not mind.home:
         return _UNKNOWN
     home = Home(Path(mind.home))
-    if is_held(home.lock):
+    if may_come(home):
         return "runs"
     return "stopped" if home.path.is_dir() else "not begun"
 
