@@ -98,7 +98,7 @@ def add_mind(path: Path, name: str, mind: Mind) -> None:
     """
     if not re.fullmatch(_NAME, name):
         raise ArgumentsError(
-            f"{name[:60]!r} is no name of a mind; use at most 63 letters, digits, . _ and -"
+            f"{name[:60]!r} cannot name a mind; use at most 63 letters, digits, . _ and -"
         )
     minds = read_minds(path)
     if len(minds) >= MOST and name not in minds:

@@ -32,7 +32,7 @@ def test_minds_are_added_found_replaced_and_removed(path):
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a/b", "-x", "x" * 64, "a\n"])
 def test_a_name_that_could_be_mistaken_is_refused(path, name):
-    with pytest.raises(ArgumentsError, match="is no name of a mind"):
+    with pytest.raises(ArgumentsError, match="cannot name a mind"):
         add_mind(path, name, Mind(home="/srv/work"))
 
 
