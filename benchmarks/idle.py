@@ -34,9 +34,9 @@ DRAWS = 0.3  # seconds of processor time after which it is at work
 PATIENCE = 600.0  # seconds until something is proposed
 EAGER = """
 import sys
-from bat_os.kernel.idle import heartbeat
+from bat_os.kernel.idle import heartbeat, politeness
 heartbeat.QUIET_SECONDS, heartbeat.LOOK_SECONDS, heartbeat.REST = 2.0, 0.2, 0.1
-heartbeat.LOAD = 1e9
+politeness.LOAD = 1e9
 from bat_os.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """

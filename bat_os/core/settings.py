@@ -87,6 +87,7 @@ class Settings:
         idle: What is done while nobody needs the machine: ``propose`` practises what failed and
             doubts what is provisional, and only proposes; ``install`` also installs what failed,
             if two examples with different answers decide; or ``off``.
+        polite: Do less on battery, while others compute, in heat and with little memory.
         candidates: Methods to draw per batch, 1 to 32.
         mission_seconds: Wall clock after which a mission fails.
         threads: Threads of the model engines; 0 takes cores - 1.
@@ -142,6 +143,7 @@ class Settings:
     tests: Literal["auto", "none", "written"] = "auto"
     approve: bool = False
     idle: Literal["off", "propose", "install"] = "propose"
+    polite: bool = True
     candidates: Annotated[int, number(1, 32)] = 8
     mission_seconds: Annotated[float, number(1, 86_400)] = 300.0
     threads: Annotated[int, number(0, 256)] = 0

@@ -399,7 +399,7 @@ SYSTEM_VERBS: Final = (
         on="wire", access="reads"),
     Verb("health", "say how the kernel is",
         reply=f"ready:flag awakening loading problem {_HELLO} pid:count uptime:num endpoints:texts "
-              "closed_doors:list lost:texts queued:count events_lost:count image:map profile "
+              "closed_doors:list lost:texts queued:count less events_lost:count image:map profile "
               "cluster:map "
               "models:{budget:any used:any models:any} cell:map servers:[name state said]",
         note="`loading`: what loads ahead of the next request. `events_lost`: from the journal.",

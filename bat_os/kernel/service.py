@@ -115,6 +115,7 @@ class Kernel:
         self.verbs = verbs
         self.examiner = examiner or Examiner(context)
         self.heartbeat = Heartbeat(context, install)
+        self.examiner.politeness = self.heartbeat.politeness
         self._journal = journal
         self._scheduler = Scheduler(context, journal)
         self._tending: Tending | None = None
@@ -215,6 +216,7 @@ class Kernel:
             "count uses": keep_flushing(image),
             "trim the heap": keep_trimming(),
             "examine the models": self._examine(),
+            "be polite": self.heartbeat.politeness.keep(self.context.roster.unload_unused),
             "forge": self._forge(),
         }
         for_all: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
@@ -268,6 +270,7 @@ class Kernel:
             "closed_doors": self._not_bound,
             "lost": self._lost,
             "queued": self._scheduler.queued,
+            "less": self.heartbeat.politeness.reason,
             "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,
             "image": _describe(self.context.image),

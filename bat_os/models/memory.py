@@ -132,12 +132,20 @@ class ModelMemory:
         async with self._move:
             return await self._unload_idle(model)
 
-    async def sweep(self, now: float, wanted: Collection[str]) -> list[str]:
-        """Unload what has been idle for long enough and no request wants; return the names."""
+    async def sweep(
+        self, now: float, wanted: Collection[str], unused: float = math.inf
+    ) -> list[str]:
+        """Unload what has been idle for long enough and no request wants; return the names.
+
+        Long enough is what was promised, or ``unused`` seconds if that is less.
+        """
         gone = []
         async with self._move:
             for model in list(self.models.values()):
-                if self._may_go(model, wanted) and model.until is not None and model.until <= now:
+                if model.until is None or not self._may_go(model, wanted):
+                    continue
+                last = now if model.last_use is None else model.last_use
+                if model.until <= now or now - last >= unused:
                     await self._unload(model)
                     gone.append(model.name)
         return gone

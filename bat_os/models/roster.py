@@ -232,6 +232,12 @@ class Roster:
         self._arm()
         return gone
 
+    async def unload_unused(self, seconds: float) -> list[str]:
+        """Unload what nobody has used for so long, whatever its keep-alive; return the names."""
+        gone = await self._memory.sweep(self._clock(), self._wanted(), seconds)
+        self._arm()
+        return gone
+
     async def change_engine(self, model: str, engine: ModelEngine) -> None:
         """Let another engine run the model, and close the one before; waits for what is drawn."""
         before = await self._memory.change_engine(self._memory.get(model), engine)

@@ -451,6 +451,22 @@ async def test_an_idle_model_goes_when_its_keep_alive_is_over(bench, make):
     assert await roster.sweep() == []
 
 
+async def test_while_the_machine_is_needed_models_go_sooner_but_none_that_is_pinned(bench, make):
+    assign = {
+        "ALFRED": Assignment("A", keep_alive=300),
+        "BRICK": Assignment("B", keep_alive=-1),
+        "BABS": Assignment("C", keep_alive=300, pinned=True),
+    }
+    roster = make(*(BenchEngine(bench, name) for name in "ABC"), assign=assign)
+    for persona in assign:
+        await ask(roster, persona)
+
+    bench.now = 59
+    assert await roster.unload_unused(60) == []
+    bench.now = 61
+    assert sorted(await roster.unload_unused(60)) == ["A", "B"]
+
+
 async def test_without_keep_alive_a_model_goes_by_itself_right_after_use(bench, make):
     roster = make(BenchEngine(bench, "A"), assign={"ALFRED": Assignment("A", keep_alive=0)})
     await asyncio.gather(*(ask(roster) for _ in range(3)))

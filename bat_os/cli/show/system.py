@@ -98,6 +98,8 @@ def _describe_health(health: Mapping[str, Any]) -> str:
 
     waiting = health.get("queued", 0)
     up = f"up {show_uptime(float(health.get('uptime', 0)))}, {waiting} requests wait"
+    if less := health.get("less"):
+        up = f"{up}; does less: {less}"
     if problem := health.get("problem"):
         return f"it serves what it knows, but: {problem}; {up}"
     if doing := health.get("awakening"):

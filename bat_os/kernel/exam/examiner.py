@@ -30,7 +30,7 @@ from bat_os.core.schema import read_toml
 from bat_os.errors import BatError, BusyError, ModelError, NotFoundError, SettingsError
 from bat_os.image.models import keep_ability, list_models, read_abilities
 from bat_os.kernel.exam.sitting import PARTS, Sitting, read_paper
-from bat_os.models.machine import is_on_mains
+from bat_os.kernel.idle.politeness import Politeness
 from bat_os.ports import Prompt, Sampling
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Examiner:
 
     Attributes:
         is_quiet: Says whether nothing else is wanted of this kernel for now; the kernel sets it.
+        politeness: Says whether the machine is better left alone.
         examinees: The models of the profile that are there, each with its adapter.
     """
 
@@ -78,6 +79,7 @@ class Examiner:
         self, context: KernelContext, *, unasked: bool = False, paid: Sequence[str] = ()
     ) -> None:
         self.is_quiet: Callable[[float], bool] = lambda _seconds: True
+        self.politeness = Politeness(polite=context.options.polite)
         self._context = context
         self._unasked = unasked
         self._paid = frozenset(paid)
@@ -197,7 +199,7 @@ class Examiner:
                 self._faults[model] = _ABSENT.format(model=model)
         if self._due:
             return self._due.pop(0)
-        if not (self._unasked and self.is_quiet(IDLE_SECONDS) and is_on_mains()):
+        if not (self._unasked and self.is_quiet(IDLE_SECONDS)) or await self.politeness.ask():
             return None
         await self._look(ask_servers=True)  # a model may have come since
         left = (one for one in self.examinees if one.unasked and one.key not in self._failed)

@@ -28,8 +28,8 @@ from bat_os.image.history import staleness
 from bat_os.image.objects import Method, find
 from bat_os.image.proposals import BUDGET
 from bat_os.kernel.idle.agenda import read_agenda
+from bat_os.kernel.idle.politeness import Politeness, why_busy
 from bat_os.kernel.idle.works import forge
-from bat_os.models.machine import is_on_mains
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -49,9 +49,6 @@ REST: Final = 3.0  # times as long as the step took
 LOOK_SECONDS: Final = 30.0  # between two looks whether there is something to do
 LOOK_AGAIN: Final = 3600.0  # seconds after which it is looked again, though nothing was stored
 POLL_SECONDS: Final = 0.05
-LOAD: Final = 0.5  # cores that others use
-MEMORY: Final = 1 << 30
-HOT: Final = 80.0  # degrees Celsius
 NOTED: Final = 60.0  # seconds of processor time that a killed daemon may forget
 
 
@@ -68,21 +65,6 @@ def _processor_time() -> float:
     return total
 
 
-def _why_busy() -> str:
-    """Return why the machine is better left alone, or ""."""
-    if not is_on_mains():
-        return "it runs on its battery"
-    used = psutil.cpu_percent(1.0) * (psutil.cpu_count() or 1) / 100
-    if used > LOAD:  # this process rests while it is asked
-        return "other programs are at work"
-    if psutil.virtual_memory().available < MEMORY:
-        return "little memory is free"
-    sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
-    if any(one.current and one.current > HOT for each in sensors.values() for one in each):
-        return "the machine is hot"
-    return ""
-
-
 @dataclass(slots=True)
 class Surroundings:
     """What the heartbeat asks of the machine; a test has its own."""
@@ -93,7 +75,7 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     spent: Callable[[], float] = _processor_time
-    busy: Callable[[], str] = _why_busy
+    busy: Callable[[], str] = why_busy
     budget: float = BUDGET  # seconds of processor time a day
 
 
@@ -109,12 +91,16 @@ class Heartbeat:
         self._context = context
         self._install = install
         self.around = Surroundings()
+        self.politeness = Politeness(polite=context.options.polite, look=self._look)
         self.forge: Smithy | None = None
         self._open: Work | None = None  # was broken off
         self._spent = self._noted = 0.0  # of today, and what of it is in the image
         self._day = ""  # of which that is; "": not read yet
         self._nothing: tuple[Any, float] = (None, 0.0)  # state of the image with nothing to do
         self.resting = ""  # why nothing is done just now
+
+    def _look(self) -> str:
+        return self.around.busy()
 
     async def keep(self) -> None:
         """Work while nobody else does, until cancelled."""
@@ -168,7 +154,7 @@ class Heartbeat:
             return "somebody was here a moment ago"
         if self.spent >= self.around.budget:
             return "the budget of today is used up"
-        return await asyncio.to_thread(self.around.busy)
+        return await self.politeness.ask()
 
     async def _next(self) -> Work | None:
         now, state = self.around.now(), self._context.image.database.lastTransaction()

@@ -18,6 +18,7 @@ from bat_os.image.models import ADAPTER_FILES, digest_of, keep_ability, read_abi
 from bat_os.kernel.exam import examiner as module
 from bat_os.kernel.exam.examiner import Examiner, read_shipped
 from bat_os.kernel.exam.sitting import read_paper
+from bat_os.kernel.idle.politeness import Politeness
 from tests.kernel.exam.minds import able
 from tests.kernel.minds import TINY, make_mind
 from tests.kernels import ANSWERS, KernelProcess, write_script
@@ -26,6 +27,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 MODEL = TINY.personas["ALFRED"].model
 SMALL = read_paper()
 SMALL = type(SMALL)(SMALL.tasks[:10], SMALL.pairs[:8], SMALL.texts[:4])
+
+
+ALONE = Politeness(polite=False)  # whatever else runs on the machine of the tests
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -38,6 +42,7 @@ async def hold(image, cell, monkeypatch):
     async def start(script=able, **options):
         mind = make_mind(image, cell, script, gate=options.pop("gate", None))
         examiner = Examiner(mind, **options)
+        examiner.politeness = ALONE
         await examiner.recall()
         tasks.append(asyncio.create_task(examiner.keep()))
         return examiner, mind
@@ -76,11 +81,11 @@ async def test_figures_of_the_image_are_known_at_once_and_no_exam_is_held(hold, 
     assert await examiner._next() is None
 
 
-async def test_a_model_without_figures_is_examined_unasked_but_not_on_battery(hold, monkeypatch):
-    monkeypatch.setattr(module, "is_on_mains", lambda: False)
+async def test_a_model_without_figures_is_examined_unasked_but_not_on_battery(hold):
     examiner, _ = await hold(unasked=True)
+    examiner.politeness = Politeness(polite=True, look=lambda: "it runs on its battery")
     assert await examiner._next() is None
-    monkeypatch.setattr(module, "is_on_mains", lambda: True)
+    examiner.politeness = Politeness(polite=True, look=lambda: "")
     one = await examiner._next()
     assert (one.model, one.persona) == (MODEL, next(iter(TINY.personas)))
     examiner.is_quiet = lambda _seconds: False
@@ -192,6 +197,7 @@ async def test_a_served_model_is_known_by_its_answer_and_a_paid_one_is_asked_on_
     mind = make_mind(image, cell, able, engine=engine)
     free, paid = Examiner(mind, unasked=True), Examiner(mind, unasked=True, paid=[MODEL])
     for examiner in (free, paid):
+        examiner.politeness = ALONE
         await examiner.recall()
     assert engine.prompts == []
 
