@@ -71,6 +71,7 @@ def reply(verb):
 def test_health_and_hello_have_the_fields_of_the_table_and_no_other():
     mind = SimpleNamespace(
         profile=SimpleNamespace(name="tiny"),
+        options=SimpleNamespace(polite=True),
         roster=SimpleNamespace(stats=dict),
         cell=SimpleNamespace(stats=dict),
         drivers={},
