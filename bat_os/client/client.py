@@ -65,6 +65,7 @@ class Places:
 
     Attributes:
         at: Which of them is asked.
+        count: How many there are.
         moved: Whether it has yet to see what another one has answered.
     """
 
@@ -72,6 +73,7 @@ class Places:
         """Begin with the first; each of ``finds`` raises KernelUnreachableError where none is."""
         self._finds = finds
         self.at = 0
+        self.count = len(finds)
         self._since = 0.0
         self.moved = False
 
@@ -276,7 +278,7 @@ class KernelClient:
         """Ask the kernel whose turn it is; leave it if it does not answer, or goes down."""
         if (places := self._places) is None:
             return await self._ask(envelope, end, on_event)
-        at = places.at
+        at = await self._reach(places)
         try:
             # It first sees all that the last kernel has answered.
             answer = await self._ask({**envelope, "catch_up": places.moved}, end, on_event)
@@ -290,6 +292,19 @@ class KernelClient:
             raise KernelUnreachableError(str(error)) from error
         places.moved = False
         return answer
+
+    async def _reach(self, places: Places) -> int:
+        """Connect to the next place that answers, where nothing was sent yet; return which."""
+        for _ in range(places.count):
+            at = places.at
+            try:
+                async with self._connecting:
+                    await self._connect()
+                break
+            except KernelUnreachableError:
+                self._disconnect()
+                places.leave(at)
+        return places.at
 
     async def _ask(
         self, envelope: Mapping[str, Any], end: float | None, on_event: Listener | None

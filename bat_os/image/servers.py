@@ -59,7 +59,7 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
     """
     try:
         factory, options = zodburi.resolve_uri(location)
-        return ServerDB(factory(), **{**limits, **options})
+        return ServerDB(_with_fresh_oids(factory()), **{**limits, **options})
     except (zodburi.NoResolverForScheme, ImportError) as error:
         scheme = location.partition(":")[0]
         raise StorageError(f"no package here opens {scheme}:// images; {INSTALL}") from error
@@ -67,6 +67,22 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
         if type(error).__module__ in _DRIVERS:
             raise StorageError(f"its server does not answer: {error}") from error
         raise
+
+
+def _with_fresh_oids(storage: Any) -> Any:
+    """Have a ZEO client drop the object ids that it holds in store once its server has gone.
+
+    The next server gives out again those that were not used yet, to any client. Two objects would
+    get one id, and commits fail until the old ones are used up.
+    """
+    if (notify := getattr(storage, "notify_disconnected", None)) is not None:
+
+        def drop() -> None:
+            storage._oids.clear()
+            notify()
+
+        storage.notify_disconnected = drop
+    return storage
 
 
 def driver_errors(storage: Any) -> tuple[type[BaseException], ...]:

@@ -91,8 +91,16 @@ async def test_what_one_kernel_answered_is_seen_by_the_next(make):  # noqa: F811
 
 @pytest.mark.system
 @pytest.mark.slow
-async def test_the_gateways_link_goes_on_at_the_next_kernel(make):  # noqa: F811
+async def test_who_is_asked_while_a_kernel_is_not_there_is_the_next_one(make):  # noqa: F811
     first, second = await make(0), await make(1)
+    nobody = first.home.path / "nobody"
+    async with KernelClient(
+        "", places=Places([lambda: find_kernel(nobody), lambda: find_kernel(first.home.path)])
+    ) as client:  # nothing was sent to the first, so the next is asked without a key, too
+        told = await client.request(
+            "send", target="genesis_obj", selector="getSlot", args=["about"]
+        )
+        assert "first object" in told["result"]
     places = Places([lambda: find_kernel(first.home.path), lambda: find_kernel(second.home.path)])
     link = KernelLink(lambda: find_kernel(first.home.path), places=places)
     boots = [(await link.request("health"))["boot"]]
