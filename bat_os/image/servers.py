@@ -10,13 +10,14 @@ commit too, a server may be away, and writers of other processes are in the way.
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import zodburi
 from ZODB.POSException import StorageError
 
-from bat_os.image.allowlist import AllowListDB
-from bat_os.image.files.storage import present
+from bat_os.image.allowlist import AllowListDB, looks_like_image
+from bat_os.image.files.storage import open_storage, present
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,17 @@ class ServerDB(AllowListDB):
         """
         with present(self.storage) as storage:
             return storage.lastTransaction()
+
+
+def open_image(location: str | Path, limits: dict[str, Any]) -> AllowListDB:
+    """Return the database at a URI, or in a file, which is made if it is not there."""
+    if isinstance(location, str) and "://" in location:
+        return open_server(location, limits)
+    path = Path(location)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size and not looks_like_image(path):
+        raise ValueError("it is not a ZODB FileStorage")
+    return AllowListDB(open_storage(path), **limits)
 
 
 def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:

@@ -34,9 +34,9 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.allowlist import AllowListDB, looks_like_image
+from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.storage import is_in_files, open_storage
-from bat_os.image.servers import driver_errors, is_away, open_server, pause
+from bat_os.image.servers import driver_errors, is_away, open_image, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -186,7 +186,7 @@ class ImageStore:
         """
         try:
             limits = {"cache_size": CACHE_OBJECTS, "cache_size_bytes": CACHE_BYTES}
-            return cls(_open(location, {"pool_size": 4 * THREADS} | limits))
+            return cls(open_image(location, {"pool_size": 4 * THREADS} | limits))
         except LockError as error:
             raise LockedError(
                 f"another process holds the image {location}; stop it first (./run.sh stop)"
@@ -390,13 +390,3 @@ def _run_once(
     if watched is not None and connection.committed:
         watched.append(connection.committed.hex())
     return result
-
-
-def _open(location: str | Path, limits: dict[str, Any]) -> Any:
-    if isinstance(location, str) and "://" in location:
-        return open_server(location, limits)
-    path = Path(location)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size and not looks_like_image(path):
-        raise ValueError("it is not a ZODB FileStorage")
-    return AllowListDB(open_storage(path), **limits)
