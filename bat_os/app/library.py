@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bat_os.method.seeds import Seed
     from bat_os.natives.table import NativeObject
 
-CODEX: Final = Path(bat_os.__file__).parents[1] / "persona_codex.jsonl"
+CODEX: Final = bat_os.find_shipped("persona_codex.jsonl")
 MAX_CODEX: Final = 4 << 20  # characters
 VECTORS: Final = "vectors.npz"
 LOADED: Final = "shipped"  # in the root: kind -> SHA-256 of what was loaded, documents

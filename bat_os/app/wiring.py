@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROOT: Final = Path(bat_os.__file__).parents[1]
-ADAPTERS: Final = ROOT / "lora_adapters"
+ADAPTERS: Final = bat_os.find_shipped("lora_adapters")
 # The first that passes its self-test serves.
 CELLS: Final[Mapping[str, Callable[[], Cell]]] = {
     "zygote": lambda: ZygoteCell(zone=os.environ.get("TZ", "")),

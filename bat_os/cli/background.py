@@ -73,12 +73,15 @@ class Background:
 
         States: ``complete``, ``waiting`` or ``installing``, ``lean`` (that setting leaves it out),
         ``stopped`` (``batos setup --later``, or no watchdog runs), ``absent`` without a ``.venv``
-        that run.sh made.
+        that run.sh made, or in an installation that cannot be changed.
         """
         about = {"state": "", "reason": "", "step": "", "size": SIZE, "log": str(self.setup.log)}
         known: Mapping[str, Any] = read_json(self.state)
         if not self.setup.is_ours():
-            known = {"state": "absent", "reason": "run.sh did not make this environment"}
+            why = "run.sh did not make this environment"
+            if self.setup.is_installed:
+                why = "it is installed where this user cannot add packages"
+            known = {"state": "absent", "reason": why}
         elif not self.setup.missing("all"):
             known = {"state": "complete", "size": ""}
         elif reason := self.is_lean():

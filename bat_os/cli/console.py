@@ -156,6 +156,8 @@ class Screen:
 
     def _spell(self, text: str) -> str:
         """Return a text with the commands in it as they can be typed here."""
+        if self._name == "batos ":  # installed
+            text = text.replace("./run.sh", "batos")
         if not self._name or _COMMAND not in text:
             return text
         from bat_os.core.verbs import COMMANDS  # an answer seldom needs them

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.settings import Resolved
 
-ROOT: Final = Path(bat_os.__file__).parents[1]
+ROOT: Final = bat_os.ROOT
 # No library sends figures on its users: a general sign, and those of two that have their own.
 UNTRACKED: Final = {
     "DO_NOT_TRACK": "1",
@@ -40,6 +40,11 @@ UNTRACKED: Final = {
 ELSEWHERE: Final = "choose one of your own: BATOS_HOME=FOLDER, or --home FOLDER"
 MIND: Final = "BATOS_MIND"
 MAX_BYTES: Final = 256 << 10
+_SCRIPTS: Final = {
+    "batos.py": "bat_os.cli.main import main",
+    "chat_client.py": "bat_os.cli.main import chat",
+    "min_watchdog_service.py": "bat_os.cli.watchdog import main",
+}
 # Read by the scripts that start us, by clients and by tests.
 _OTHERS: Final = (
     "BATOS_BEAT", "BATOS_BEFORE", "BATOS_CONNECT", "BATOS_FAILPOINT", "BATOS_HOME",
@@ -56,10 +61,8 @@ def prefer_sockets() -> None:
 
 def find_name() -> str:
     """Return what a person types before a verb here, so that advice can be pasted."""
-    if which("batos"):
-        return "batos"
     script = ROOT / ("puter.bat" if sys.platform == "win32" else "run.sh")
-    if not script.is_file():
+    if which("batos") or not script.is_file():
         return "batos"
     if Path.cwd() == ROOT:
         return script.name if sys.platform == "win32" else f"./{script.name}"
@@ -67,7 +70,7 @@ def find_name() -> str:
 
 
 def find_home(named: str | Path | None) -> Home:
-    """Return the home that ``--home`` names; without it that of ``BATOS_HOME``, or ``data``."""
+    """Return the home that ``--home`` names; without it as ``Home.find`` does."""
     return Home(Path(named).absolute()) if named else Home.find(os.environ, ROOT)
 
 
@@ -269,20 +272,23 @@ def _read_settings(path: Path) -> str:
 
 
 def kernel_command(home: Home, program: Program | None = None) -> list[str]:
-    """Return the command that starts the kernel: from a checkout, or from the installed package."""
+    """Return the command that starts the kernel."""
     program = program or read_program(home, ROOT, bat_os.__version__)
-    script = program.tree / "batos.py"
-    code = "from bat_os.cli.main import main; raise SystemExit(main())"
-    words = [str(script)] if script.exists() else ["-c", code]
-    return [str(program.python), "-u", *words, "serve", "--home", str(home.path), "--supervised"]
+    words = script_command("batos.py", program.python, program.tree)
+    return [words[0], "-u", *words[1:], "serve", "--home", str(home.path), "--supervised"]
 
 
 def watchdog_command(home: Home) -> list[str]:
     """Return the command that runs the watchdog in the foreground."""
-    script = ROOT / "min_watchdog_service.py"
-    code = "from bat_os.cli.watchdog import main; raise SystemExit(main())"
-    words = [str(script)] if script.exists() else ["-c", code]
-    return [sys.executable, *words, "run", "--home", str(home.path)]
+    return [*script_command("min_watchdog_service.py"), "run", "--home", str(home.path)]
+
+
+def script_command(name: str, python: str | Path = sys.executable, root: Path = ROOT) -> list[str]:
+    """Return the command that runs one of the three scripts, of a checkout or of an install."""
+    if bat_os.is_checkout(root):
+        return [str(python), str(root / name)]
+    code = f"from {_SCRIPTS[name]} as main; raise SystemExit(main())"
+    return [str(python), "-P", "-c", code]  # -P: the current folder has no modules of ours
 
 
 def kernel_environ(environ: Mapping[str, str]) -> dict[str, str]:

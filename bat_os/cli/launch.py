@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final
 
+import bat_os
 from bat_os.core.verbs import COMMANDS as VERBS
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} --as "double(5)" "..."  read the sentence as this message, and remember
   {me} --session NAME "..."    in a conversation: a later sentence can refer to it
   {me} --plain                 no colours, nothing redrawn: for screen readers
+  {me} open                    start it, and open its page in the browser
   {me} start                   start it and open nothing
   {me} status                  say what runs
   {me} stop                    stop it
@@ -44,17 +46,32 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} --help                  this text; --version says which version this is
 
 A wish that begins with a verb goes in quotes: {me} "find the largest of 3 and 5".
-docs/cli.md lists the verbs, {me} VERB --help tells of one. Nothing is set up for them,
-and no daemon is started first.
+docs/cli.md lists the verbs, {me} VERB --help tells of one. Of them only open sets up
+and starts what is missing.
 
+"""
+CHECKOUT: Final = """\
 The first start sets up .venv beside this file; it needs the network, once. What GPUs, other
 models and training need follows in the background (setup --later stops that). The image and
 the logs are in data/, or in the directory that BATOS_HOME names. BATOS_PYTHON names the
 Python to use (3.11 or newer).
 """
+INSTALLED: Final = """\
+The first start fetches the default model; it needs the network, once. What GPUs, other models
+and training need follows in the background (setup --later stops that). The image and the logs
+are in the folder for data of applications ({me} status names it), or in the directory that
+BATOS_HOME names.
+"""
 _BEFORE_VERBS: Final = ("--json", "--quiet", "-q")
 _NAMED: Final = ("--home", "--mind")  # with a value
 _NEAR: Final = 0.75  # "statsu" is meant to be "status"; "thanks" is not meant to be "talks"
+
+
+def describe(arguments: Sequence[str], me: str) -> str:
+    """Return the help or the version, where a line asks for it; else ""."""
+    if arguments[:1] in (["-h"], ["--help"]) or list(arguments) == ["help"]:
+        return (HELP + (INSTALLED if me == "batos" else CHECKOUT)).format(me=me)
+    return f"BAT OS {bat_os.__version__}\n" if list(arguments) == ["--version"] else ""
 
 
 def describe_verb(name: str, me: str) -> str:

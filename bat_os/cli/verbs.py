@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli import background, upgrade
+from bat_os.cli import background, licences, update, upgrade
 from bat_os.cli import parser as completion
 from bat_os.cli.answer import status_of
 from bat_os.cli.connection import (
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 _THEMES: Final = (
     access, background, bundle, completion, files, history, hosts, idle, knowledge, leaving,
-    minds, missions, models, objects, personas, schedules, system, upgrade,
+    licences, minds, missions, models, objects, personas, schedules, system, update, upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()

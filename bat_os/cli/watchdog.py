@@ -20,6 +20,7 @@ from bat_os.cli.environment import (
     ROOT,
     as_coded,
     find_home,
+    find_name,
     kernel_command,
     kernel_environ,
     list_unread,
@@ -190,7 +191,7 @@ def _tell_of_setup(home: Home) -> None:
     about = Background(ROOT, home, os.environ).describe()
     if about["state"] in ("waiting", "installing"):
         text = f"What GPUs, safetensors and training need is installed meanwhile: {about['size']}."
-        print(f"{text} To stop that: ./run.sh setup --later", file=sys.stderr)
+        print(f"{text} To stop that: {find_name()} setup --later", file=sys.stderr)
 
 
 def _spawn(home: Home, max_restarts: int) -> subprocess.Popen[bytes]:

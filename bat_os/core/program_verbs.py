@@ -1,7 +1,8 @@
 """The table of verbs, continued: what programs ask for, a page or a piece at a time.
 
 Those on the wire are not on the command line: there a person sees the same through ``list``,
-``history``, ``ask`` and ``find``. ``mcp``, ``uninstall`` and ``report`` are on it alone.
+``history``, ``ask`` and ``find``. ``mcp``, ``licences``, ``report``,
+``uninstall`` and ``update`` are on it alone.
 """
 
 from __future__ import annotations
@@ -72,5 +73,14 @@ PROGRAM_VERBS: Final = (
         Field("may", "text", "what its tools may do, each with those before it", "--may", "learn",
               choices=SCOPES, shown="SCOPE")),
         reply="host? text?", examples=("--print claude-code",), on="command line"),
+    Verb("licences", "list every part that ships or is fetched, with its licence", (),
+        reply="parts:[kind name version licence]",
+        examples=("",), on="command line"),
+    Verb("update", "upgrade to the newest version, where this one comes from", (
+        Field("check", "flag", "only say which it is and what changes for you", "--check"),),
+        reply="from to commit changes:texts newer:flag stage? reason? seconds?:num",
+        note="`from`, `to`: versions; `commit`: \"\" where there is no newer one; `changes`: new "
+             "entries of its changelog.",
+        examples=("--check",), on="command line"),
 )
 # fmt: on

@@ -106,6 +106,7 @@ class Settings:
         sentence_transformer_model: What finds methods and passages by meaning: the name of a
             stored model, or a folder, of the form of the default; or of a model that servers have.
         blob_dir: Folder of the weights and other large files of the image; "": beside it.
+        backups: Whether the daemon backs the image up once a day, into ``backups`` in the home.
         lean: Leave out for good what GPUs, safetensors and training need (``batos setup``).
         http_port: Port of the gateway (HTTP, ``batos open``); 0 takes any free one, -1 opens none.
         http_address: Where the gateway listens instead of this machine alone; needs TLS or
@@ -157,6 +158,7 @@ class Settings:
     metacognition_log_file: str = "metacognition.jsonl"
     sentence_transformer_model: Annotated[str, text(300, filled=True)] = "all-MiniLM-L6-v2"
     blob_dir: str = ""
+    backups: bool = True
     lean: bool = False
     http_port: Annotated[int, number(-1, 65_535, takes="a port, 0 (any) or -1 (none)")] = -1
     http_address: Annotated[str, text(100)] = ""

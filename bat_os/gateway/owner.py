@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
@@ -37,6 +36,7 @@ from bat_os.gateway.streams import EventStream, follow_verb
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     Body = Mapping[str, Any]
     Deed = Callable[[Body, Listener], Awaitable[dict[str, Any]]]
 
-ROOT: Final = Path(bat_os.__file__).parents[1]
 BACKUPS: Final = "backups"  # in the home; a name by the server each
 FORKS: Final = "forks"
 MAX_LINE: Final = 400  # characters of one line of a command that the page shows
@@ -269,7 +268,7 @@ class Owner:
         if home != self._home:  # another daemon: neither our port nor our settings
             environ = {key: text for key, text in environ.items() if not key.startswith("BATOS_")}
         process = self._running = subprocess.Popen(  # noqa: ASYNC220, S603 - ours, no shell
-            [sys.executable, "-c", code, *more, "--home", str(home)], cwd=ROOT, env=environ,
+            [sys.executable, "-c", code, *more, "--home", str(home)], cwd=bat_os.ROOT, env=environ,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if errors == subprocess.PIPE else errors,
             encoding="utf-8", errors="replace",

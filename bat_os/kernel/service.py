@@ -24,6 +24,7 @@ from bat_os.core import protocol
 from bat_os.errors import BatError, StorageFullError
 from bat_os.image import desks, grants, missions
 from bat_os.image.awakening import awaken
+from bat_os.image.files import rotation
 from bat_os.image.files.ability import EVERY, keep_trying
 from bat_os.image.files.storage import when_lost
 from bat_os.image.files.verify import lost_ends
@@ -38,7 +39,7 @@ from bat_os.kernel.idle.heartbeat import Heartbeat
 from bat_os.kernel.listeners import Endpoint
 from bat_os.kernel.missions.alarm import Alarm
 from bat_os.kernel.missions.feed import MAX_SUBSCRIPTIONS
-from bat_os.kernel.missions.retention import keep_packing, keep_pruning
+from bat_os.kernel.missions.retention import keep_backing_up, keep_packing, keep_pruning
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
 from bat_os.kernel.missions.tending import Tending
 from bat_os.kernel.missions.watcher import Watcher
@@ -210,6 +211,7 @@ class Kernel:
             self.examiner.is_quiet(seconds) and time.monotonic() - dispatcher.last_look >= seconds
         )
         image, tending = self.context.image, self._tending
+        kept = self._backups if self.context.options.backups else None
         work: dict[str, Coroutine[Any, Any, None]] = {
             "prepare": self._prepare(),
             "try commits": keep_trying(image, self._note_trouble),
@@ -224,6 +226,7 @@ class Kernel:
             "watch files": self.watcher.keep,
             "perform effects": performer.keep,
             "pack the image": partial(keep_packing, image),
+            "back the image up": partial(keep_backing_up, image, kept),
             "prune answers": partial(keep_pruning, image),
             "index lessons": self.context.catalog.keep_folding,
             "idle work": self._idle,
@@ -297,6 +300,12 @@ class Kernel:
         drivers = self.context.drivers.values()
         return [driver for driver in drivers if isinstance(driver, ServerDriver)]
 
+    @property
+    def _backups(self) -> Path | None:
+        """The folder of backups; None where the image is not in the home."""
+        options = self.context.options
+        return None if options.image else Path(options.home, rotation.FOLDER)
+
     async def _awaken(self) -> str:
         if self._tending is not None:
             await self._tending.check_alone()
@@ -317,6 +326,10 @@ class Kernel:
             asleep = grants.settle(root, home) if (home := self.context.home_id) else 0
             return new, root["about"]["id"], asleep
 
+        if self._backups is not None:
+            made = await rotation.back_up_before_migration(self.context.image, self._backups)
+            if made:
+                log.info("backed up before the image is converted: %s", made["folder"])
         new, image_id, asleep = await self.context.image.transact(work, note="awaken")
         log.info("%s image %s", "awakened" if new else "resumed", image_id)
         if asleep:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from bat_os import is_checkout
 from bat_os.errors import LockedError
 from bat_os.failpoints import cross
 
@@ -43,9 +44,14 @@ class Home:
 
     @classmethod
     def find(cls, environ: Mapping[str, str], root: Path) -> Home:
-        """Return the home that ``BATOS_HOME`` names, else ``root``/data."""
+        """Return the home that ``BATOS_HOME`` names; without it ``data`` of a checkout at ``root``.
+
+        An installed program has the folder that the platform has for data of applications.
+        """
         named = environ.get("BATOS_HOME")
-        return cls(Path(named).expanduser().absolute() if named else root / "data")
+        if named:
+            return cls(Path(named).expanduser().absolute())
+        return cls(root / "data" if is_checkout(root) else _data_folder(environ) / "batos")
 
     @property
     def kernel_log(self) -> Path:
@@ -134,6 +140,16 @@ class Home:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.lock.parent, self.kernel_log.parent, self.crashes):
             folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _data_folder(environ: Mapping[str, str]) -> Path:
+    """Return where applications of this user keep their data; a relative XDG_DATA_HOME is void."""
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    named = environ.get("XDG_DATA_HOME", "")
+    return Path(named) if named.startswith("/") else Path.home() / ".local" / "share"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 import json
 import shlex
+import subprocess
 import sys
+from unittest import mock
 
 from bat_os.app.library import load_library
+from bat_os.cli import update
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.show.command import Ask
 from bat_os.cli.verbs import COMMANDS, make_parser
@@ -127,6 +130,8 @@ chronicle
 pack
 doctor --quick
 setup
+update --check
+licences
 logs
 report
 service show
@@ -144,6 +149,15 @@ def propose(root):
         Proposal("doubt", key, f"treble is {key}", "so", choices, []) for key in ("one", "two")
     ]
     return put(root, found, at=5.0)
+
+
+def follow(project, origin):
+    """Make a repository and a clone of it; return the clone, to which nothing is new."""
+    git = ("git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+    subprocess.run([*git, "init", "-q", "-b", "main", origin], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], cwd=origin, check=True)
+    subprocess.run([*git, "clone", "-q", origin, project], check=True)
+    return project
 
 
 async def run_verb(home, line):
@@ -166,8 +180,9 @@ async def run_all(thinking, tmp_path):
     (tmp_path / "bats.md").write_text("# Bats\n\nBats sleep by day and hang upside down.\n")
     await thinking.mind.image.transact(propose, note="propose")
     told = {}
-    for step in STEPS.splitlines():
-        line = step.format(tmp=tmp_path, python=sys.executable, server=HOSTILE, **told)
-        verb, text = await run_verb(thinking, line)
-        told[verb] = json.loads(text)
-        yield verb, line, text
+    with mock.patch.object(update, "ROOT", follow(tmp_path / "project", tmp_path / "origin")):
+        for step in STEPS.splitlines():
+            line = step.format(tmp=tmp_path, python=sys.executable, server=HOSTILE, **told)
+            verb, text = await run_verb(thinking, line)
+            told[verb] = json.loads(text)
+            yield verb, line, text

@@ -12,6 +12,7 @@ from bat_os.errors import FormatError, RemoteError, StorageError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
 from bat_os.image.catalog import catalog_in
+from bat_os.image.files.restore import restore
 from bat_os.image.migrations import FORMAT, OLDEST, STEPS, migrate
 from bat_os.image.objects import UvmObject
 from bat_os.image.store import ImageStore
@@ -82,6 +83,18 @@ async def test_an_image_of_format_3_opens_with_its_objects_and_missions(old):
 
     states = ["complete", "complete", "failed", "decomposing"]
     assert await transact(old, look) == (before["id"], "red", 1, states, 1)
+
+
+async def test_before_it_is_converted_the_image_is_backed_up_as_it_was(served, tmp_path):
+    restore(tmp_path / "home" / "backups" / "format-3", tmp_path / "back")
+    image = ImageStore.open(tmp_path / "back" / "live_image.fs")
+    try:
+        about = await transact(image, lambda root: dict(root["about"]))
+    finally:
+        await image.close()
+    assert about["format"] == 3
+    ask, _ = served
+    assert (await ask("list"))["objects"]
 
 
 async def test_what_an_image_of_format_3_knows_of_its_methods_is_still_told(served):

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,27 @@ def test_the_home_is_closed_to_other_users(home):
 
 def test_the_home_is_the_one_that_the_environment_names(tmp_path):
     assert Home.find({"BATOS_HOME": str(tmp_path)}, tmp_path / "code").path == tmp_path
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "batos.py").touch()
     assert Home.find({}, tmp_path / "code").path == tmp_path / "code" / "data"
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "folder"),
+    [
+        ("linux", {}, ".local/share/batos"),
+        ("linux", {"XDG_DATA_HOME": "/srv/data"}, "/srv/data/batos"),
+        ("linux", {"XDG_DATA_HOME": "relative"}, ".local/share/batos"),
+        ("darwin", {"XDG_DATA_HOME": "/srv/data"}, "Library/Application Support/batos"),
+        ("win32", {"LOCALAPPDATA": "/appdata"}, "/appdata/batos"),
+        ("win32", {}, "AppData/Local/batos"),
+    ],
+)
+def test_an_installed_program_has_its_home_where_the_platform_keeps_data(
+    platform, environ, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.platform", platform)
+    assert Home.find(environ, tmp_path).path == Path.home() / folder
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])

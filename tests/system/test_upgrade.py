@@ -28,6 +28,7 @@ PARTS = (
     "batos.py",
     "min_watchdog_service.py",
     "persona_codex.jsonl",
+    "CHANGELOG.md",
     "requirements-first.txt",
     "requirements.txt",
     "requirements-models.txt",
@@ -85,6 +86,7 @@ class Site:
             f"STEPS = {{**STEPS, {FORMAT + 1}: _next}}\n"
             "FORMAT: Final = max("
         ))  # fmt: skip
+        self.replace("CHANGELOG.md", "## Unreleased\n\n", "## Unreleased\n\n- It can do\n  more.\n")
         if dies:
             self.replace(
                 "bat_os/app/opening.py", '    endpoints = facts["endpoints"]', "    os._exit(3)"
@@ -167,6 +169,32 @@ async def test_the_same_mind_goes_on_under_the_next_version(site):
     assert (told["result"], told["learned"]) == (42, False)
     await site.run("min_watchdog_service.py", "stop")
     assert await site.format() == FORMAT + 1
+
+
+async def test_update_finds_the_newest_tag_says_what_changes_and_upgrades_to_it(site, tmp_path):
+    site.make_next()
+    site.home.upgrade_keys.unlink()
+    site.git("tag", "v99.0.0", "main")
+    site.git("clone", "-q", "--bare", ".", str(tmp_path / "origin"))
+    site.git("tag", "-d", "v99.0.0")
+    status, _, err = await site.run("batos.py", "update", "--check")
+    assert (status, "has no remote" in err) == (1, True), err
+    site.git("remote", "add", "origin", str(tmp_path / "origin"))
+    before = await site.health()
+
+    status, out, err = await site.run("batos.py", "update", "--check")
+    assert (status, out.splitlines()[1:]) == (0, ["  - It can do", "    more."]), err
+    assert out.startswith(f"from {__version__} to {NEXT}, commit ")
+    assert (await site.health())["boot"] == before["boot"]
+    assert not site.home.upgrade_keys.exists()
+
+    status, out, err = await site.run("batos.py", "update")
+    assert (status, out.splitlines()[-1]) == (0, "done"), err
+    after = await site.health()
+    assert (after["version"], after["image_id"]) == (NEXT, before["image_id"])
+    assert (await site.double(2, "a"))["result"] == 4
+    status, out, err = await site.run("batos.py", "update")
+    assert (status, out) == (0, f"BAT OS {NEXT} is the newest version.\n"), err
 
 
 async def test_a_version_that_dies_after_its_migration_is_taken_back_with_the_image(site):

@@ -19,6 +19,7 @@ from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.ending import find_loss, losses, read_mark
+from bat_os.image.files.rotation import FOLDER, newest_in
 from bat_os.image.files.storage import layers_of, open_to_read
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 RESTORE: Final = "stop BAT OS (./run.sh stop) and put a backup of the file and its blobs there"
 PATIENCE: Final = 60.0  # seconds
+WEEK: Final = 7 * 86_400.0
 _MAKE: Final = "./run.sh makes one at its first start"
 
 
@@ -120,6 +122,21 @@ def _judge_server(location: str) -> list[Outcome]:
             broken("image", f"at {where}: {each}", "the daemon does not start") for each in found
         ]
     return [ok("image", f"at {where}, held by {engine}")]
+
+
+def check_backups(facts: Facts) -> list[Outcome]:
+    """Return whether the image was backed up in the last week, as far as the home shows it."""
+    inside, folder = facts.image, facts.home.path / FOLDER
+    if facts.settings.image or inside is None or not inside.about.get("id"):
+        return []
+    now, made = time.time(), newest_in(folder)
+    if made and now - made < WEEK:
+        return [ok("backups", f"the newest in {folder} is {(now - made) / 86_400:.1f} days old")]
+    if not made and now - inside.about.get("created", 0.0) < WEEK:
+        return [ok("backups", "none yet; the daemon makes one a day")]
+    text = f"none in {folder} is younger than a week"
+    why = f"{facts.home.kernel_log} says why" if facts.settings.backups else "backups = true"
+    return [warning("backups", text, f"batos backup {folder / 'own'}; {why}")]
 
 
 def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]:

@@ -63,7 +63,7 @@ class Facts:
     """What every check may use."""
 
     home: Home  # home directory; it may be missing
-    root: Path  # the folder of run.sh and requirements.txt
+    root: Path  # the folder of requirements.txt
     environ: Mapping[str, str]  # the environment of this process
     # the settings of the home; the defaults if those are invalid
     settings: Settings = field(default_factory=Settings)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
+from bat_os import find_shipped
 from bat_os.cli.canvas import Canvas
 from bat_os.cli.doctor import image, running, software
 from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
-from bat_os.cli.environment import ROOT, find_fault, load
+from bat_os.cli.environment import find_fault, load
 from bat_os.cli.progress import Progress
 from bat_os.core.printable import show_control
 from bat_os.core.settings import Settings
@@ -46,6 +47,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("home", running.check_permissions),
     ("image", image.check_image),
     ("blobs", image.check_beside),
+    ("backups", image.check_backups),
     ("image lock", image.check_lock),
     ("models", image.check_models),
     ("effects", image.check_effects),
@@ -96,7 +98,8 @@ async def gather(ask: Ask) -> Facts:
         inside = await image.read_image(image.image_path(home.path, settings.image))
     except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
         inside = ImageFacts(trouble=f"it cannot be read: {error!r}", advice=image.RESTORE)
-    return Facts(home, ROOT, environ, settings, kernel, inside, quick=ask.options.quick)
+    quick = ask.options.quick
+    return Facts(home, find_shipped("."), environ, settings, kernel, inside, quick=quick)
 
 
 async def _guard(name: str, check: Check, facts: Facts) -> list[Outcome]:

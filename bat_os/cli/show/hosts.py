@@ -8,10 +8,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.environment import ROOT
+from bat_os.cli.environment import script_command
 from bat_os.cli.show.command import Command
 from bat_os.client.client import find_kernel
 from bat_os.errors import SettingsError
@@ -55,10 +54,11 @@ async def _mcp(ask: Ask) -> Mapping[str, Any]:
 
 def write_for(host: str, home: Path, may: str) -> str:
     """Return what a host has to know, in its own form."""
-    words = [str(ROOT / "batos.py"), "mcp", "--home", str(home), "--may", may]
-    started = {"command": sys.executable, "args": words}
+    python, *script = script_command("batos.py")
+    words = [*script, "mcp", "--home", str(home), "--may", may]
+    started = {"command": python, "args": words}
     if host == "claude-code":
-        return shlex.join(["claude", "mcp", "add", NAME, "--", sys.executable, *words])
+        return shlex.join(["claude", "mcp", "add", NAME, "--", python, *words])
     if host == "http":
         url = read_json(home / "run/gateway.json").get("url") or "http://127.0.0.1:8000"
         about = {"type": "http", "url": f"{url}/mcp", "headers": {"Authorization": "Bearer TOKEN"}}

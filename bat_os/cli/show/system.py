@@ -336,7 +336,7 @@ def service_of(home: Home) -> Service:
         uid=os.getuid() if hasattr(os, "getuid") else 0,
         folder=folder,
         config=Path(config) if config.startswith("/") else folder / ".config",
-        usual=home.path == ROOT / "data",
+        usual=home == Home.find({**os.environ, "BATOS_HOME": ""}, ROOT),
     )
     return describe(home, watchdog_command(home), ROOT, place)
 

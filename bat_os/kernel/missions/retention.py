@@ -1,4 +1,4 @@
-"""What the kernel does for its image while it serves: it packs, and it forgets old answers.
+"""What the kernel does for its image while it serves: it packs, backs up, forgets old answers.
 
 Answers are kept for seven days. What a mission went through stays as a packed record
 (``bat_os.image.history.experience``). After the clock has jumped, nothing is forgotten for another
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.errors import BatError
 from bat_os.image import missions, outbox
 from bat_os.image.files.pack import clock_steady_for, pack_if_due
+from bat_os.image.files.rotation import back_up_if_due
 from bat_os.image.history import experience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
+    from pathlib import Path
 
     from bat_os.image.store import ImageStore
 
@@ -53,6 +55,24 @@ async def keep_packing(image: ImageStore, *, every: float = PACK_SECONDS) -> Non
                 log.info("packed the image: %s bytes, before %s", packed["after"], packed["before"])
         except BatError as error:
             log.warning("the image was not packed: %s", error)
+        await asyncio.sleep(every)
+
+
+async def keep_backing_up(
+    image: ImageStore, folder: Path | None, *, first: float = PACK_SECONDS, every: float = 3600.0
+) -> None:
+    """Look every so many seconds whether the backup of the day is due; ends when it is cancelled.
+
+    Without a folder it does nothing. An error (a pack is running, a full disk) is logged, and the
+    next look tries again; ``batos doctor`` warns when the newest is a week old.
+    """
+    await asyncio.sleep(first)
+    while folder is not None:
+        try:
+            if made := await back_up_if_due(image, folder, time.time()):
+                log.info("backed the image up: %s, %s bytes", made["folder"], made["size"])
+        except (BatError, OSError) as error:
+            log.warning("the image was not backed up: %s", error)
         await asyncio.sleep(every)
 
 

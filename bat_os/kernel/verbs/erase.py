@@ -225,8 +225,7 @@ def _refuse_shipped(words: Words) -> None:
     """Raise ArgumentsError if the program itself says the words; they would come back."""
     folder = Path(bat_os.__file__).parent
     shipped = [path for path in folder.rglob("*") if path.suffix in _PROGRAM]
-    codex = folder.parent / "persona_codex.jsonl"
-    for path in (*shipped, codex):
+    for path in (*shipped, bat_os.find_shipped("persona_codex.jsonl")):
         if path.is_file() and words.hold(path.read_text(encoding="utf-8")):
             raise ArgumentsError(
                 "these words stand in the program itself too, so they cannot be erased alone; "

@@ -125,7 +125,7 @@ async def test_the_exit_status_is_one_when_something_is_broken(home):
 
 async def test_a_check_that_fails_is_a_line_and_the_others_go_on(home, tmp_path, monkeypatch):
     (tmp_path / "requirements-first.txt").write_bytes(b"torch\xff\xfe==1\n")
-    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    monkeypatch.setattr(doctor, "find_shipped", lambda _name: tmp_path)
     body = await examine(home)
     found = {one["name"]: one for one in body["checks"]}
     assert found["packages"]["state"] == "broken"

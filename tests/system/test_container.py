@@ -1,0 +1,45 @@
+"""The files of the container: what they promise, and that the build gets all that it needs."""
+
+import re
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import yaml
+
+from bat_os.core.verbs import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+FILE = (ROOT / "deploy" / "Containerfile").read_text()
+IGNORED = (ROOT / ".containerignore").read_text()
+
+
+def test_what_the_wheel_is_built_of_is_in_the_context():
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = built["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = [*wheel["packages"], *wheel["force-include"], "pyproject.toml", "README.md", "LICENSE"]
+    needed += built["tool"]["hatch"]["metadata"]["hooks"]["requirements_txt"]["files"]
+    lines = IGNORED.splitlines()
+    assert lines[0] == "*"
+    let = [line[1:] for line in lines if line.startswith("!")]
+    assert [name for name in needed if not any(fnmatch(name.split("/")[0], p) for p in let)] == []
+    assert (ROOT / ".dockerignore").read_text() == IGNORED
+
+
+def test_it_runs_as_nobody_in_particular_with_one_volume_and_a_health_check():
+    last = FILE.split("FROM ")[-1]
+    assert re.findall(r"^USER (\S+)", last, re.MULTILINE) == ["10001:10001"]
+    assert re.findall(r"^VOLUME (\S+)", last, re.MULTILINE) == ["/data"]
+    [check] = re.findall(r'^HEALTHCHECK .*CMD \["batos", "(\w+)"\]', last, re.MULTILINE)
+    assert check in COMMANDS
+
+
+def test_the_compose_file_keeps_the_root_read_only_and_gives_no_privileges():
+    [service] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"].values()
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["volumes"] == ["data:/data"]
+    assert (
+        ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]
+    ).is_file()
