@@ -114,16 +114,15 @@ class CallCounter:
             elif len(self._counted) < MAX_COUNTED:
                 self._counted[call] = Tally(1, now, now)
 
-    def show(
-        self, call: Call, arguments: Any, answer: Any, *, hidden: bool, took: float = 0.0
-    ) -> None:
+    def show(self, call: Call, given: Any, answer: Any, *, hidden: bool, took: float = 0) -> None:
         """Keep a recorded call with its answer; of a hidden one, that there was one."""
         known = self._counted.get(call)
-        if known is not None:
-            known.slow += took > SLOW
-        if known is None or known.count > LOOKED_AT or len(known.shown) >= SHOWN:
+        if known is None:
             return
-        asked, told = repr(arguments), repr(answer)
+        known.slow += took > SLOW
+        if known.count > LOOKED_AT or len(known.shown) >= SHOWN:
+            return
+        asked, told = repr(given), repr(answer)
         is_short = len(asked) + len(told) <= SHOWN_CHARS and not hidden
         known.shown.setdefault(digest(asked)[:16], (asked, told) if is_short else ("", ""))
 

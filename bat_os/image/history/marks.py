@@ -247,12 +247,6 @@ def uses_of(
     return {key: dict(v) if isinstance(v, dict) else v for key, v in uses.items()}
 
 
-def slow_calls(root: Mapping[str, Any], method: Method, number: int) -> int:
-    """Return how many calls of a version took over SLOW seconds."""
-    slow = root.get(USES, {}).get(method._p_oid.hex(), {}).get("slow", {})
-    return int(slow.get(number, 0))
-
-
 def _added(uses: Mapping[str, Any], method: Method, caller: str, tally: Tally) -> dict[str, Any]:
     number, callers = method.versions[method.current].number, uses["callers"]
     known = caller in callers or len(callers) < MAX_CALLERS

@@ -151,7 +151,7 @@ def _seen(root: Root, skills: list[tuple[Method, Skill]], now: float) -> Iterato
     for method, skill in skills:
         if skill.brief is None or marks.pinned(root, method):
             continue
-        slow_calls = marks.slow_calls(root, method, skill.version)
+        slow_calls = _count_slow(root, method, skill.version)
         made = float(method.versions[method.current].provenance.get("created", now))
         if above := _hidden_by(root, skill, made):
             yield shadowed(skill, *above)
@@ -159,6 +159,12 @@ def _seen(root: Root, skills: list[tuple[Method, Skill]], now: float) -> Iterato
             yield slow(skill, slow_calls)
         elif max(made, float(marks.uses_of(root, method)["last"])) < now - UNUSED_DAYS * DAY:
             yield unused(skill)
+
+
+def _count_slow(root: Mapping[str, Any], method: Method, number: int) -> int:
+    """Return how many calls of a version took over ``store.SLOW`` seconds."""
+    uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
+    return int(uses.get("slow", {}).get(number, 0))
 
 
 def _hidden_by(root: Root, skill: Skill, made: float) -> tuple[str, str] | None:

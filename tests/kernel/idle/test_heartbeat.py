@@ -482,7 +482,8 @@ async def test_a_call_that_takes_long_is_counted_as_slow(mind):
 
     def look(root):
         slots = root["objects"]["genesis_obj"].slots
-        return [marks.slow_calls(root, slots[name], 1) for name in ("spin", "quick")]
+        records = [marks.record_of(root, marks.USES, slots[name]) for name in ("spin", "quick")]
+        return [record["slow"][1] for record in records]
 
     assert await mind.image.transact(look, note="look") == [1, 0]
 
