@@ -26,7 +26,7 @@ import numpy as np
 
 from bat_os.core.brief import Brief
 from bat_os.core.personas import PERSONAS
-from bat_os.errors import ConflictError
+from bat_os.errors import ConflictError, StorageError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
 from bat_os.image.catalog import KnowledgeCatalog, catalog_in
@@ -93,7 +93,7 @@ class Worker:
 
         try:
             await self.image.transact(counted, note=note)
-        except ConflictError:  # a kernel that asks without a pause may starve the others
+        except (ConflictError, StorageError):  # one that never pauses may starve the others
             return
         self.commits += 1
 
