@@ -151,12 +151,12 @@ def test_model_calls_and_tokens_add_up_over_the_events():
 WRITTEN = {
     "text": " return 1", "finished": True, "temperature": 0.7, "seed": 3, "batch": "0 0.7",
     "sampling": {"seed": 3}, "prompt": "ab", "persona": "ALFRED", "model": "m", "digest": "cd",
-    "adapter": "", "asked": {"messages": (), "prefill": ""},
+    "adapter": "", "server": "", "asked": {"messages": (), "prefill": ""},
 }  # fmt: skip
 KNOWN = {
     "source": "def f(self):\n    return 1\n", "text": "", "finished": True, "temperature": 0.0,
     "seed": 0, "prompt": "", "persona": "ALFRED", "model": "", "digest": "", "adapter": "",
-    "from": "seed:1", "weight": 1.0,
+    "server": "",     "from": "seed:1", "weight": 1.0,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from bat_os.core.fields import schema_of
 from bat_os.core.mission import BriefAccepted, Mission
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import REQUESTS
+from bat_os.kernel.canary.verb import make_canary_verbs
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.forge.smithy import make_forge_verbs
 from bat_os.kernel.missions.feed import notice
@@ -50,6 +51,7 @@ async def test_the_page_has_every_verb_of_the_kernel_and_no_other():
         **VERBS,
         **make_model_verbs(SimpleNamespace(roster=Roster({}, {}, 0)), SimpleNamespace()),
         **make_forge_verbs(SimpleNamespace()),
+        **make_canary_verbs(SimpleNamespace()),
     }
     mind = SimpleNamespace(image=None, on_erase=[])
     dispatcher = Dispatcher(mind, None, lambda: {"boot": "b"}, lambda: None, verbs)
@@ -76,7 +78,10 @@ def test_health_and_hello_have_the_fields_of_the_table_and_no_other():
         cell=SimpleNamespace(stats=dict),
         drivers={},
         cluster=None,
-        image=SimpleNamespace(storage=None),
+        image=SimpleNamespace(
+            storage=SimpleNamespace(getSize=int),
+            database=SimpleNamespace(counted={"commits": 0, "conflicts": 0}),
+        ),
     )
     facts = Kernel(mind, [], [], lambda event: None).about()
     assert reply("health") == set(facts)
