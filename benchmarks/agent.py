@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,7 @@ from bat_os.kernel.agent.choosing import (
     NEAR,
     SURE,
     Offer,
+    compared,
     context_of,
     lead,
     plain,
@@ -46,7 +48,17 @@ from bat_os.kernel.agent.choosing import (
 from bat_os.kernel.agent.distil import distil
 from bat_os.ports import Prompt, Sampling
 from bat_os.sentence.reading import read_sentence
-from benchmarks.agent_cases import FRESH, KNOWN, LONGER, NEW, OTHER, OTHER_TOOLS, TOOLS
+from benchmarks.agent_cases import (
+    FRESH,
+    KNOWN,
+    LATER,
+    LATER_TOOLS,
+    LONGER,
+    NEW,
+    OTHER,
+    OTHER_TOOLS,
+    TOOLS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,11 +67,13 @@ if TYPE_CHECKING:
     from bat_os.sentence.reading import Sentence
     from benchmarks.agent_cases import Request
 
+NOW: Final = dt.datetime(2026, 11, 24, 10, tzinfo=dt.UTC)  # when the requests are made
 ROOT: Final = Path(__file__).parents[1]
 CHANGES: Final = frozenset(
     {
         *("remember", "write_file", "remind", "send_mail"),
         *("add_event", "play_music", "set_light", "start_timer"),
+        *("book_table", "add_expense", "set_heating", "resize_image", "lock_door"),
     }
 )
 FILES: Final = {
@@ -165,10 +179,11 @@ def others(python: Path, seconds: int) -> None:
 
 async def choices() -> None:
     """Print how many of the requests get the right tool, and whole arguments."""
-    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH, *OTHER)}
-    every = TOOLS | OTHER_TOOLS
+    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH, *OTHER, *LATER)}
+    every = TOOLS | OTHER_TOOLS | LATER_TOOLS
     said = {name: (tool.about, _plain(_read(tool.example))) for name, tool in every.items()}
-    texts = [*(one for pair in said.values() for one in pair), *map(_plain, read.values())]
+    known = {name: (compared(name, about), example) for name, (about, example) in said.items()}
+    texts = [*(one for pair in known.values() for one in pair), *map(_plain, read.values())]
 
     async def folder() -> Path:
         return packaged_minilm()
@@ -185,13 +200,16 @@ async def choices() -> None:
     offers = {
         name: Offer(
             name, tuple(tool.parameters), tuple(tool.parameters), said[name],
-            np.stack([rows[one] for one in said[name]]), name in CHANGES,
+            np.stack([rows[one] for one in known[name]]), name in CHANGES,
         )
         for name, tool in every.items()
     }  # fmt: skip
-    sets = ("known", KNOWN, TOOLS), ("new", NEW, TOOLS), ("fresh", FRESH, TOOLS)
+    sets = (
+        ("known", KNOWN, TOOLS), ("new", NEW, TOOLS), ("fresh", FRESH, TOOLS),
+        ("other tools", OTHER, OTHER_TOOLS), ("later tools", LATER, LATER_TOOLS),
+    )  # fmt: skip
     try:
-        for title, requests, tools in (*sets, ("other tools", OTHER, OTHER_TOOLS)):
+        for title, requests, tools in sets:
             offered = [offers[name] for name in tools]
             for how, scorer in (("ranked", None), ("weighed", engine)):
                 await _show(f"{title}, {how}", requests, read, rows, offered, scorer)
@@ -215,7 +233,8 @@ async def _show(
     title: str, requests: Sequence[Request], read: dict[str, Sentence], rows: Any,
     offers: Sequence[Offer], engine: LlamaCppEngine | None,
 ) -> None:  # fmt: skip
-    right = sure = sure_right = near = whole = 0
+    right = sure = sure_right = near = 0
+    whole = Counter[str]()
     for each in requests:
         sentence = read[each.text]
         text = _plain(sentence)
@@ -227,13 +246,31 @@ async def _show(
         near += each.tool in [one.name for one in ranked[:2]]
         if lead(ranked) >= SURE:
             sure, sure_right = sure + 1, sure_right + (ranked[0].name == each.tool)
-        names = tuple((TOOLS | OTHER_TOOLS)[each.tool].parameters)
-        given, _ = fill(sentence.text, things_in(sentence), names, names)
-        whole += {key: str(value) for key, value in given.items()} == each.arguments
+        whole[_call(each, sentence)] += 1
     count = len(requests)
-    aim = " (aim: 36)" if title == "fresh, weighed" else ""
+    aim = " (aim: 36)" if title == "later tools, weighed" else ""
     print(f"{title}: right tool {right}/{count}{aim}, among the first two {near}/{count}")
-    print(f"  taken without a question {sure}, of these right {sure_right}; calls {whole}/{count}")
+    calls = ", ".join(f"{whole[how]} {how}" for how in ("right", "asked", "wrong"))
+    print(f"  taken without a question {sure}, of these right {sure_right}; whole calls: {calls}")
+
+
+def _call(asked: Request, sentence: Sentence) -> str:
+    """Return whether the call of a request is right, lacks something that is asked, or is wrong."""
+    tool = (TOOLS | OTHER_TOOLS | LATER_TOOLS)[asked.tool]
+    names = tuple(tool.parameters)
+    schema = {name: tool.schema.get(name, {"type": "string"}) for name in names}
+    about = f"{asked.tool.replace('_', ' ')} {tool.about} {tool.example}"
+    given, lacking = fill(sentence.text, things_in(sentence), names, names, about, schema)
+    if lacking:
+        return "asked"
+    wanted = {name: _bare(value) for name, value in asked.arguments.items()}
+    return "right" if {name: _bare(value) for name, value in given.items()} == wanted else "wrong"
+
+
+def _bare(value: Any) -> str:
+    """Return a value without the small word that it may begin with: "the hall", "on Monday"."""
+    said = re.sub(r"^(?:the|a|an|on|some) ", "", str(value), flags=re.IGNORECASE)
+    return str(Path(said).expanduser()) if said.startswith("~") else said
 
 
 PARTS: Final = {
@@ -291,7 +328,7 @@ def holds(value: Any, wanted: Any) -> bool:
 
 
 def _read(text: str) -> Sentence:
-    return read_sentence(text, dt.datetime.now().astimezone(), "en")
+    return read_sentence(text, NOW, "en")
 
 
 def _plain(sentence: Sentence) -> str:

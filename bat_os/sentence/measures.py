@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 MAX_CHARS: Final = 1_000
 _FALLBACK: Final = "en"
-_PATH: Final = re.compile(r"(?<!\w)\S*[/\\]\S*")  # its words are names
+_COMPARED: Final = frozenset(
+    {"longest", "shortest", "largest", "smallest", "newest", "oldest", "most", "fewest"}
+)
+# Words of paths and of files are names.
+_PATH: Final = re.compile(r"(?<!\w)(?:\S*[/\\]\S*|[\w-][\w.-]*\.[A-Za-z]\w{0,4}(?!\w))")
 
 
 def measures_in(text: str, language: str) -> frozenset[str]:
@@ -41,9 +45,23 @@ def measures_in(text: str, language: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def compares(text: str, language: str) -> bool:
+    """Return whether a request compares the size or the age of one thing with another.
+
+    >>> compares("is a longer than b?", "en"), compares("which is longer, a or b?", "en")
+    (True, False)
+    """
+    words = measures_in(text, language)
+    return "than" in words and bool(words & _COMPARED)
+
+
 def in_english(text: str, language: str) -> str:
-    """Return a request, followed by the English words for what it asks of many things."""
-    known = "" if language == _FALLBACK else " ".join(sorted(measures_in(text, language)))
+    """Return a request, followed by the English words for what it asks of many things.
+
+    English has them, except for those of a comparison: "longer" is ``longest`` there.
+    """
+    found = measures_in(text, language)
+    known = "" if language == _FALLBACK and "than" not in found else " ".join(sorted(found))
     return f"{text} {known}" if known else text
 
 

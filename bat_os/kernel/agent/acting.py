@@ -323,7 +323,9 @@ def may_touch(touches: Sequence[str], tool: Tool) -> bool:
 async def choose_call(box: Toolbox, name: str, sentence: Sentence) -> tuple[dict[str, Any], str]:
     """Return a step that calls a tool with what a request names, and what it lacks."""
     tool = box.tools[name]
-    given, lacking = fill(sentence.text, things_in(sentence), tool.takes, tool.needs)
+    about = " ".join([tool.selector.replace("_", " "), *tool.said]) if tool.schema else ""
+    values = things_in(sentence)
+    given, lacking = fill(sentence.text, values, tool.takes, tool.needs, about, tool.schema)
     return await box.step(tool, given), lacking
 
 
@@ -333,7 +335,12 @@ def plan_for(sentence: Sentence) -> Plan | None:
     kinds = {kind_of(one) for one in named}
     if kinds == ({"file"} if len(named) > 1 else {"path"}):
         paths = [str(value_of(one)) for one in named]
-        return make_plan(sentence.text, sentence.language, paths)
+        between = sentence.text[named[0].end : named[1].start] if len(named) == 2 else ""
+        plan = make_plan(sentence.text, sentence.language, paths, between)
+        if plan is not None and plan.how in ("more", "less"):
+            # "are there 3 more lines in a.md than in b.md?", "make a.md longer than b.md"
+            return plan if asks(sentence) and len(things_in(sentence)) == 2 else None
+        return plan
     return None
 
 

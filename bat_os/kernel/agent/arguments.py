@@ -2,10 +2,12 @@
 
     "what time is it in Tokyo"           > timezone: Tokyo
     "search ~/notes for the word milk"   > path: ~/notes, text: milk
+    "make it 21 degrees in the nursery"  > degrees (a number): 21, room: the nursery
 
-Values that the request names go to the parameters that are meant for them, whole. What is left is a
-span of the request: after the words that introduce it, else the longest that names nothing else.
-What no span gives is asked for; nothing is made up.
+Values that the request names go to the parameters that are meant for them, by their types, formats
+and names, whole. What is left is a span of the request: after the words that introduce it, else
+the only phrase that says what the tool's own words do not. What no span gives, or several do, is
+asked for; nothing is made up.
 """
 
 from __future__ import annotations
@@ -14,29 +16,71 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.kernel.agent.choosing import kind_of, meant_for
+from bat_os.image.facts import is_small
+from bat_os.kernel.agent.choosing import kind_of, meant_for, stems_of
+from bat_os.sentence.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bat_os.sentence.values import Value
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Words before a text: "search ~/notes for milk", "add the line buy bread to ...".
 _INTRODUCES: Final = re.compile(
-    r"\b(?:saying|says?|that|mentions?|contains?|containing|for|about|called|named|the words?"
+    r"\b(saying|says?|that|mentions?|contains?|containing|for|about|called|named|the words?"
     r"|the text|the line|with the text)\b:?\s+",
     re.IGNORECASE,
 )
 _CLOSES: Final = re.compile(
     r"\s+(?:in|into|to|at|on|from|of|anywhere|somewhere)\b.*$", re.IGNORECASE
 )
+_SAYS: Final = frozenset({"saying", "say", "says", "that"})  # a clause, to its end
+_ENDS: Final = re.compile(r"\s+(?:in|into|to|on|of)\s*$", re.IGNORECASE)
 _WORDS: Final = re.compile(r"^(?:the )?(?:words?|text|line|phrase) ", re.IGNORECASE)
 _ENDING: Final = re.compile(r"(?<![\w/.])\.[a-z][a-z0-9]{0,5}\b", re.IGNORECASE)
 _EDGE: Final = " \t.,;:!?'\"()"
 
 
+# Names of parameters -> the word before what they get; "where" is in many descriptions.
+_ROLES: Final[tuple[tuple[frozenset[str], re.Pattern[str]], ...]] = (
+    (frozenset({"from", "origin", "start", "source", "departure"}),
+     re.compile(r"(?:from|von|aus|de|desde)\s+$", re.IGNORECASE)),
+    (frozenset({"to", "destination", "target", "end", "goal", "arrival"}),
+     re.compile(r"(?:to|into|in|nach|zu[mr]?|\u00e0|a|para)\s+$", re.IGNORECASE)),
+)  # fmt: skip
+_NUMBERS: Final = ("number", "money", "percent", "quantity")
+_TEXT: Final = ("text",)
+# As names of parameters say it; they tell too little to choose a tool by.
+_MEANT: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("message", "body", "content", "note", "fact", "question"), _TEXT),
+    "amount": ("money", "quantity"), "duration": ("quantity",),
+}  # fmt: skip
+_LONG: Final = frozenset({"text", "file", "path", "moment"})
+_FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
+    "date": ("date",), "time": ("time",), "email": ("address",), "uri": ("address",),
+}  # fmt: skip
+_PIECE: Final = re.compile(r"[^\s,;:?!]+")
+_OPENS: Final = frozenset(
+    {
+        *("the", "a", "an", "my", "our", "his", "her", "their", "your", "der", "die", "das", "den"),
+        *("dem", "ein", "eine", "einen", "mein", "meine", "le", "la", "les", "un", "une", "el"),
+        *("los", "las", "una", "mi"),
+    }
+)
+_PREPOSITIONS: Final = frozenset(
+    {
+        *("in", "at", "to", "for", "of", "from", "into", "with", "about", "up", "auf", "bei", "zu"),
+        *("nach", "aus", "mit", "en", "pour", "chez", "con", "para", "f\u00fcr"),
+    }
+)
+_JOINS: Final = frozenset({"and", "of", "und", "von", "et", "de", "y"})
+
+
 def fill(
-    text: str, values: Sequence[Value], takes: Sequence[str], needs: Sequence[str]
+    text: str,
+    values: Sequence[Value],
+    takes: Sequence[str],
+    needs: Sequence[str],
+    about: str = "",
+    schema: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Return the arguments that a request names for a tool, and a needed one that it does not.
 
@@ -45,19 +89,159 @@ def fill(
         values: What it names, in order.
         takes: Names of the parameters, in order.
         needs: Those that a call must have.
+        about: What the tool does, in its own words.
+        schema: JSON Schema of each parameter, of those that have one.
     """
-    left, given = list(values), dict[str, Any]()
+    types = schema or {}
+    left, given = [*_whole(values, text)] if types else list(values), dict[str, Any]()
     for name in takes:
-        meant = meant_for(name)
-        value = next((one for kind in meant for one in left if kind_of(one) == kind), None)
-        if value is not None:
-            left.remove(value)
-            given[name] = value_of(value)
-    for name in needs:
-        if name not in given and (span := _open(text, values, left, name)):
+        form = types.get(name, {})
+        if (found := _typed(left, form) if _is_typed(form) else _named(left, name, form)) is None:
+            continue
+        value, given[name] = found
+        left.remove(value)
+    for name, form in types.items():
+        if name not in given and (option := _option(text, form)):
+            given[name] = option
+    open_ones = [n for n in needs if n not in given and not _is_typed(types.get(n, {}))]
+    for name in open_ones:
+        wordy = not types or _meant_for(name) == _TEXT
+        span = _open(text, values, left, name) if wordy else _quoted(left)
+        if span and span not in given.values():
             given[name] = span
+    if about:  # a text is rarely one phrase, and a wrong file is worse than a question
+        brief = [n for n in open_ones if n not in given and not _LONG & {*_meant_for(n)}]
+        _give_phrases(text, values, brief, about, given)
     lacking = next((name for name in needs if name not in given), "")
     return {name: given[name] for name in takes if name in given}, lacking
+
+
+def _is_typed(form: Any) -> bool:
+    """Return whether a schema says more of a parameter than that it is a text."""
+    told = isinstance(form, dict)
+    return told and ("enum" in form or form.get("type", "string") != "string" or "format" in form)
+
+
+def _typed(left: Sequence[Value], form: Mapping[str, Any]) -> tuple[Value, Any] | None:
+    """Return a value of the type, or the format, of a schema, as a tool gets it."""
+    if "enum" in form:
+        return None
+    if form.get("type") in ("number", "integer"):
+        for value in left:
+            if value.kind in _NUMBERS:
+                number = value.value["amount"] if value.kind == "money" else value.value
+                if form["type"] == "number" or number == int(number):
+                    return value, number if form["type"] == "number" else int(number)
+        return None
+    kinds = _FORMATS.get(str(form.get("format")), ())
+    return next(((one, one.value) for one in left if one.kind in kinds), None)
+
+
+def _named(left: Sequence[Value], name: str, form: Mapping[str, Any]) -> tuple[Value, Any] | None:
+    """Return a value that a parameter of this name is meant for, as a tool gets it."""
+    for kind in _meant_for(name):
+        for value in left:
+            if kind == (value.kind if kind == "quantity" else kind_of(value)):
+                # What a schema calls a text, without a format, gets what was said.
+                said = form and kind in ("moment", "quantity", "money")
+                return value, value.text if said else value_of(value)
+    return None
+
+
+def _option(text: str, form: Any) -> str:
+    """Return the one option of an enumeration that a request says; "" if it says none, or more."""
+    options = form.get("enum") if isinstance(form, dict) else None
+    if not isinstance(options, list):
+        return ""
+    words = stems_of(text)
+    said = [one for one in options if isinstance(one, str) and stems_of(one) and
+            stems_of(one) <= words]  # fmt: skip
+    return said[0] if len(said) == 1 else ""
+
+
+def _whole(values: Sequence[Value], text: str) -> Iterator[Value]:
+    """Yield values; a number and the unit behind it are one quantity."""
+    rest = list(values)
+    while rest:
+        value = rest.pop(0)
+        if value.kind == "number" and rest and rest[0].kind == "unit":
+            unit = rest.pop(0)
+            said = text[value.start : unit.end]
+            value = Value("quantity", value.value, value.start, unit.end, said)
+        yield value
+
+
+def _give_phrases(
+    text: str, values: Sequence[Value], names: Sequence[str], about: str, given: dict[str, Any]
+) -> None:
+    """Give open parameters the phrases of a request that nothing else accounts for.
+
+    "from" and "to" say which is which. Of what is left, one phrase is for one parameter; else none.
+    """
+    phrases = [*phrases_of(text, values, about)]
+    left = list(names)
+    for name in names:
+        words = set(name.casefold().split("_"))
+        for role, before in _ROLES:
+            fitting = [one for one in phrases if before.search(text[: one[0]])]
+            if words & role and len(fitting) == 1:
+                start, end = fitting[0]
+                given[name] = text[start:end]
+                left.remove(name)
+                phrases.remove(fitting[0])
+    roles = {one for role, _ in _ROLES for one in role}
+    if len(left) == 1 and not roles & set(left[0].split("_")):
+        firm = [one for one in phrases if _is_firm(text, *one)] or phrases
+        if len(firm) == 1:
+            given[left[0]] = text[firm[0][0] : firm[0][1]]
+
+
+def _is_firm(text: str, start: int, end: int) -> bool:
+    """Return whether a phrase is one of a noun: "the pharmacy", "in Lima", "Mr. Lopez"."""
+    word, _, rest = text[start:end].partition(" ")
+    before = text[:start].split()[-1:]
+    called = start > 0 and word[:1].isupper()
+    after = bool(before) and before[0].casefold() in _PREPOSITIONS
+    return called or (word.casefold() in _OPENS and bool(rest)) or after
+
+
+def phrases_of(text: str, values: Sequence[Value], about: str) -> Iterator[tuple[int, int]]:
+    """Yield where the phrases of a request are that a tool's own words do not have.
+
+    >>> request = "switch off everything in the bedroom"
+    >>> [request[a:b] for a, b in phrases_of(request, (), "Switch lights on or off")]
+    ['everything', 'the bedroom']
+    """
+    own = stems_of(about)
+    named = [(v.start, v.end) for v in values if v.kind != "name"]
+    phrase: list[tuple[int, int, str]] = []
+    end_before = 0
+    for match in [*_PIECE.finditer(text), None]:
+        start, end = match.span() if match else (len(text), len(text))
+        bare = text[start:end].strip(".\"'()")
+        word = bare.casefold()
+        breaks = match is None or text[end_before:start].strip() != ""
+        breaks = breaks or any(a < end and start < b for a, b in named)
+        inside = bool(phrase) and phrase[0][2] in _OPENS and phrase[-1][2] not in _OPENS
+        known = bool(stems_of(word) & own) and not inside  # "the living room"
+        idle = (is_small(word) or known) and word not in _OPENS | _JOINS
+        opens = word in _OPENS and bool(phrase) and phrase[-1][2] not in _JOINS
+        if breaks or idle or opens:
+            yield from _trimmed(phrase)
+            phrase = []
+        if match and not idle and not any(a < end and start < b for a, b in named):
+            at = text.index(bare, start) if bare else start
+            phrase.append((at, at + len(bare), word))
+        end_before = end
+
+
+def _trimmed(phrase: list[tuple[int, int, str]]) -> Iterator[tuple[int, int]]:
+    while phrase and phrase[-1][2] in _OPENS | _JOINS:
+        phrase.pop()
+    while phrase and phrase[0][2] in _JOINS:
+        phrase.pop(0)
+    if phrase:
+        yield phrase[0][0], phrase[-1][1]
 
 
 def value_of(value: Value) -> Any:
@@ -72,21 +256,36 @@ def value_of(value: Value) -> Any:
 
 def _open(text: str, values: Sequence[Value], left: list[Value], name: str) -> Any:
     """Return what an open parameter gets: a quoted text, then what is introduced; "" if nothing."""
-    quoted = next((one for one in left if one.kind in ("text", "pattern")), None)
-    if quoted is not None:
-        left.remove(quoted)
-        return quoted.value
-    if meant_for(name) == ("pattern",) and (ending := _ENDING.search(text)):
+    if quoted := _quoted(left):
+        return quoted
+    if _meant_for(name) == ("pattern",) and (ending := _ENDING.search(text)):
         return f"*{ending[0]}"  # the one argument that is not said as it is meant
-    if meant_for(name) not in ((), ("text",)):
+    if _meant_for(name) not in ((), ("text",)):
         return ""
     rest = _without(text, [one for one in values if kind_of(one) in ("file", "path", "page")])
     for match in _INTRODUCES.finditer(rest):
-        span = _CLOSES.sub("", rest[match.end() :]).strip(_EDGE)
+        ends = _ENDS if match[1].casefold() in _SAYS else _CLOSES
+        span = ends.sub("", rest[match.end() :]).strip(_EDGE)
+        while more := _INTRODUCES.match(span):  # "that mentions milk"
+            span = span[more.end() :]
         span = _WORDS.sub("", span)
         if span and span in text:
             return span
     return ""
+
+
+def _meant_for(parameter: str) -> tuple[str, ...]:
+    own = (_MEANT[word] for word in reversed(parameter.casefold().split("_")) if word in _MEANT)
+    return meant_for(parameter) or next(own, ())
+
+
+def _quoted(left: list[Value]) -> Any:
+    """Take a quoted text, or a pattern, from what is left; "" if there is none."""
+    quoted = next((one for one in left if one.kind in ("text", "pattern")), None)
+    if quoted is None:
+        return ""
+    left.remove(quoted)
+    return quoted.value
 
 
 def _without(text: str, values: Sequence[Value]) -> str:

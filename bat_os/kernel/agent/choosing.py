@@ -3,7 +3,7 @@
     "what time is it in Tokyo"  >  time.get_current_time 0.71, files.facts 0.24, ...
 
 A small model that is asked to name a tool is not far from guessing. So no model names one here: a
-tool is as near as the nearest of what it does and of the requests that it served, by meaning and by
+tool is as near as what it does and the nearest of the requests that it served, by meaning and by
 words; and what the request names (a file, an address, an expression) has to be what the tool takes.
 Where none leads, a model says how likely the request is, were it one for each of the nearest tools;
 it writes nothing.
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 # A lead from which the first tool is taken without a question: docs/agent.md has the figures.
 SURE: Final = 0.15
-NEAR: Final = 3  # tools that are weighed by likelihood
-LIKELY: Final = 0.05  # what a unit of it counts for (a natural logarithm), beside a cosine
+NEAR: Final = 4  # tools that are weighed by likelihood
+LIKELY: Final = 0.06  # what a unit of it counts for (a natural logarithm), beside a cosine
 MAX_SHOTS: Final = 2  # requests that a tool served, beside what it does
 LEAST: Final = 0.25  # below, a request is like no tool
-WORDS: Final = 0.35  # what shared words count for, beside a cosine
-FITS: Final = 0.15  # what a value counts for that the tool takes
+SERVED: Final = 0.15  # a request that it served counts for itself, less this
+WORDS: Final = 0.2  # what shared words count for, beside a cosine
+FITS: Final = 0.15  # what a file, an address or an expression counts for that the tool takes
+FITS_TOO: Final = 0.05  # the same for a name or a date: many tools take one
 LACKS: Final = 0.12  # one that it needs, and the request does not name
 ALIEN: Final = 0.25  # a file or an address that it cannot take
 NAMED: Final = 0.15  # its name, said
@@ -80,7 +82,7 @@ class Offer:
     needs: tuple[str, ...]  # names of the parameters without which it cannot be called
     takes: tuple[str, ...]  # names of all its parameters
     said: tuple[str, ...]  # what it does, in words, then requests that it served
-    vectors: Floats  # a row for each of ``said``
+    vectors: Floats  # a row for each of ``said``; the first one ``compared``
     changes: bool = False  # it does more than read
 
 
@@ -157,13 +159,13 @@ def rank(
         is_question: Nobody asks a question to have something changed.
     """
     kinds = [kind_of(value) for value in values]
-    words = [_words(" ".join(offer.said)) | _words(offer.name) for offer in offers]
+    words = [stems_of(" ".join(offer.said)) | stems_of(offer.name) for offer in offers]
     weights = _weights(words)
-    asked = _words(text)
+    asked = stems_of(text)
     found = [
         Ranked(
             offer.name,
-            float((offer.vectors @ vector).max())
+            _meaning(offer, vector)
             + WORDS * _shared(asked, own, weights)
             + NAMED * _named(asked, offer.name)
             + _fit(kinds, offer)
@@ -172,6 +174,15 @@ def rank(
         for offer, own in zip(offers, words, strict=True)
     ]
     return sorted(found, key=lambda one: (-one.score, one.name))
+
+
+def compared(name: str, about: str) -> str:
+    """Return the text whose meaning requests are compared with: a tool's name, what it does.
+
+    >>> compared("time.get_time", "Tell the time.")
+    'get time: Tell the time.'
+    """
+    return f"{name.rpartition('.')[2].replace('_', ' ')}: {about}"
 
 
 def context_of(offer: Offer, vector: Floats) -> str:
@@ -185,8 +196,8 @@ def context_of(offer: Offer, vector: Floats) -> str:
 def weigh(ranked: Sequence[Ranked], likelihoods: Sequence[float]) -> list[Ranked]:
     """Return the first tools, with the likelihood of the request given each, the nearest first.
 
-    >>> weigh([Ranked("a", 0.5), Ranked("b", 0.4)], [-30.0, -20.0])
-    [Ranked(name='b', score=0.4), Ranked(name='a', score=0.0)]
+    >>> weigh([Ranked("a", 0.5), Ranked("b", 0.4)], [-25.0, -20.0])
+    [Ranked(name='b', score=0.4), Ranked(name='a', score=0.2)]
     """
     most = max(likelihoods, default=0.0)
     weighed = [
@@ -203,6 +214,16 @@ def lead(ranked: Sequence[Ranked]) -> float:
     return ranked[0].score - (ranked[1].score if len(ranked) > 1 else LEAST)
 
 
+def _meaning(offer: Offer, vector: Floats) -> float:
+    """Return how near a request is to what a tool does and to the nearest one that it served.
+
+    One of them alone misleads: a single request says little of what else a tool is for.
+    """
+    about, *served = (offer.vectors @ vector).tolist()
+    nearest = max(served, default=about)
+    return float(max((about + nearest) / 2, nearest - SERVED))
+
+
 def _fit(kinds: Sequence[str], offer: Offer) -> float:
     """Return what the values of a request say for a tool, or against it."""
     left, score = list(kinds), 0.0
@@ -211,7 +232,7 @@ def _fit(kinds: Sequence[str], offer: Offer) -> float:
         kind = next((kind for kind in left if kind in meant), None)
         if kind is not None:
             left.remove(kind)
-            score += FITS
+            score += FITS if kind in _OUTSIDE or kind == "pattern" else FITS_TOO
         elif name in offer.needs and meant and not {"text", "person"} & set(meant):
             score -= LACKS
     return score - ALIEN * len(_OUTSIDE.intersection(left))
@@ -219,11 +240,12 @@ def _fit(kinds: Sequence[str], offer: Offer) -> float:
 
 def _named(asked: frozenset[str], name: str) -> float:
     """Return the share of the words of a tool's name that a request has."""
-    own = _words(name.rpartition(".")[2])
+    own = stems_of(name.rpartition(".")[2])
     return len(own & asked) / len(own) if own else 0.0
 
 
-def _words(text: str) -> frozenset[str]:
+def stems_of(text: str) -> frozenset[str]:
+    """Return the stems of the words of a text that tell something."""
     found = _WORD.findall(text.casefold().replace("_", " ").replace("e-mail", "email"))
     return frozenset(_stem(word) for word in found if word not in _IDLE)
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.kernel.agent.parts import COUNTS, LEAST, MOST, are_numbers, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bat_os.kernel.agent.parts import Pair
 
@@ -31,6 +31,16 @@ MAX_TRIED: Final = 4_000  # expressions that one value is looked for among
 MAX_DEPTH: Final = 3
 SHORTEST: Final = 2  # characters of a piece of a text that is made of pieces
 _NAMES: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+
+
+# Words for what is compared, and how it is measured: of the text of a file, or of its facts.
+_MEASURED: Final[tuple[tuple[frozenset[str], type, str, Callable[[Any], Any]], ...]] = (
+    (frozenset({"line"}), str, "len({}.splitlines())", lambda text: len(text.splitlines())),
+    (frozenset({"word"}), str, "len({}.split())", lambda text: len(text.split())),
+    (frozenset({"character", "longest", "shortest"}), str, "len({})", len),
+    (frozenset({"newest", "oldest"}), dict, "{}['changed']", lambda facts: facts.get("changed")),
+    (frozenset({"largest", "smallest"}), dict, "{}['bytes']", lambda facts: facts.get("bytes")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,7 @@ class _Flow:
     words: frozenset[str]  # of the request
     known: list[Pair] = field(default_factory=list)
     loops: list[_Loop] = field(default_factory=list)
+    answers: list[Pair] = field(default_factory=list)  # of single steps
 
     def find(self, value: Any) -> str:
         """Return an expression for a value; "" if nothing gives it."""
@@ -92,6 +103,27 @@ class _Flow:
             if found := next((e for e, made in self._chosen() if _same(made, value)), ""):
                 return found
         return self._written(value) if isinstance(value, str) else ""
+
+    def compared(self, value: Any) -> str:
+        """Return the comparison of two answers that the request asks for; "" if it gives another.
+
+        >>> flow = _Flow(frozenset({"than", "longest"}), answers=[("a", "tea"), ("b", "milk")])
+        >>> flow.compared(False), flow.compared(True)
+        ('len(a) > len(b)', '')
+        """
+        if "than" not in self.words or len(self.answers) != 2:
+            return ""
+        (first, one), (second, other) = self.answers
+        for said, kind, expression, measure in _MEASURED:
+            if self.words & said and type(one) is type(other) is kind:
+                sides = measure(one), measure(other)
+                if None in sides or type(sides[0]) is not type(sides[1]):
+                    return ""
+                sign, found = (">", sides[0] > sides[1]) if self.words & MOST else (
+                    "<", sides[0] < sides[1])  # fmt: skip
+                shown = f"{expression.format(first)} {sign} {expression.format(second)}"
+                return shown if found is value else ""
+        return ""
 
     def _chosen(self) -> Iterator[Pair]:
         """Yield the items for which a result is the most or the least, or says something."""
@@ -179,8 +211,9 @@ def distil(
         args = ", ".join(flow.find(arg) or repr(arg) for arg in step.args)
         lines.append(f"    {name} = {step.message}({args})")
         flow.known.append((name, step.value))
+        flow.answers.append((name, step.value))
         at += 1
-    expression = flow.find(answer)
+    expression = flow.compared(answer) or flow.find(answer)
     if not expression:
         return Distilled(reason="the answer does not follow from what the steps gave")
     return Distilled("\n".join([*lines, f"    return {expression}"]) + "\n")

@@ -3,6 +3,7 @@
     "which file in ~/notes is the newest?"     >  names, facts of each  >  the one changed last
     "how many words are in all files of ~/x?"  >  names, read each      >  a sum
     "which is larger, ~/a.md or ~/b.md?"       >  facts of each         >  the larger one
+    "is ~/a.md larger than ~/b.md?"            >  facts of each         >  yes or no
 
 What the words of a request leave open is not planned; which words say it in a language is data
 (``bat_os.sentence.measures``). The method that the steps become has a loop, so it serves folders of
@@ -25,6 +26,7 @@ _NEW: Final = frozenset({"newest", "oldest"})
 _LARGE: Final = frozenset({"largest", "smallest"})
 _LONG: Final = frozenset({"longest", "shortest"})
 _COUNTED: Final = frozenset({"most", "fewest"})
+_VAGUE: Final = frozenset({"which", "many", "degree", "together"})  # yes or no is no answer
 _SIZES: Final[Mapping[str, Callable[[str], int]]] = {
     "line": lambda text: len(text.splitlines()), "word": lambda text: len(text.split()),
     "character": len,
@@ -37,7 +39,7 @@ class Plan:
 
     operation: str  # of each file: facts or read
     measure: str  # a key of facts, or one of _SIZES
-    how: str  # max, min or sum
+    how: str  # max, min, sum; more or less: whether the first file has that beside the second
     paths: tuple[str, ...] = ()  # one folder, or the files
 
     def next(self, values: Sequence[Any]) -> tuple[str, str] | None:
@@ -62,6 +64,9 @@ class Plan:
             return None
         if self.how == "sum":
             return sum(measured)
+        if self.how in ("more", "less"):
+            first, second = measured
+            return bool(first > second if self.how == "more" else first < second)
         return names[measured.index(max(measured) if self.how == "max" else min(measured))]
 
     def _measure(self, value: Any) -> Any:
@@ -73,8 +78,10 @@ def files_of(names: Sequence[str]) -> list[str]:
     return [name for name in names if not name.endswith("/")]
 
 
-def make_plan(request: str, language: str, paths: Sequence[str]) -> Plan | None:
+def make_plan(request: str, language: str, paths: Sequence[str], between: str = "") -> Plan | None:
     """Return the plan for a request about the files of a folder; None if it is none.
+
+    ``between`` is what stands between two paths.
 
     >>> make_plan("which file in ~/notes is the oldest?", "en", ["~/notes"])
     Plan(operation='facts', measure='changed', how='min', paths=('~/notes',))
@@ -82,27 +89,32 @@ def make_plan(request: str, language: str, paths: Sequence[str]) -> Plan | None:
     words, named = measures_in(request, language), tuple(paths)
     if not named or (len(named) == 1 and "file" not in words) or "inside" in words:
         return None
-    how = "max" if words & _MOST else "min" if words & _LEAST else ""
-    how = how or ("sum" if words & {"together"} else "")
-    said = next((name for name in _SIZES if name in words), "")
-    if how in ("max", "min") and len(named) > 1 and "which" not in words:
-        return None  # "is a.md larger than b.md?"
-    if how in ("max", "min") and said:
-        # "the largest number of lines", and not "lines of the largest file"
-        if not (words & _COUNTED or (words & _LARGE and {"many", "which"} <= words)):
-            return None
-        measured = ("read", said)
-    elif words & (_NEW | _LARGE):
-        measured = ("facts", "changed" if words & _NEW else "bytes")
-    elif words & _LONG:
-        measured = ("read", "character")
-    elif how == "sum" and said and "many" in words:
-        measured = ("read", said)
-    elif how == "sum" and not said and "size" in words:
-        measured = ("facts", "bytes")
-    else:
+    if words & _MOST and words & _LEAST:  # "is it longer or shorter?"
         return None
-    return Plan(*measured, how, named)
+    how = "max" if words & _MOST else "min" if words & _LEAST else ""
+    if how and ("than" in words or (len(named) > 1 and "which" not in words)):
+        if len(named) != 2 or words & _VAGUE or "than" not in measures_in(between, language):
+            return None  # "which files have more than 5 lines?"
+        how = "more" if how == "max" else "less"
+    how = how or ("sum" if words & {"together"} else "")
+    operation, measure = _measure_of(words, how)
+    return Plan(operation, measure, how, named) if operation else None
+
+
+def _measure_of(words: frozenset[str], how: str) -> tuple[str, str]:
+    """Return what is asked of each file, and what counts of that; "", "" if it is not clear."""
+    said = next((name for name in _SIZES if name in words), "")
+    if how == "sum":
+        if ("many" if said else "size") not in words:
+            return "", ""
+        return ("read", said) if said else ("facts", "bytes")
+    if how and said:
+        # "the largest number of lines", and not "lines of the largest file"
+        clear = words & _COUNTED or (words & _LARGE if {"many", "which"} <= words else ())
+        return ("read", said) if clear else ("", "")
+    if words & (_NEW | _LARGE):
+        return "facts", "changed" if words & _NEW else "bytes"
+    return ("read", "character") if words & _LONG else ("", "")
 
 
 def speaks_of_many(text: str, language: str) -> bool:

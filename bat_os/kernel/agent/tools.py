@@ -28,6 +28,7 @@ from bat_os.kernel.agent.choosing import (
     NEAR,
     SURE,
     Offer,
+    compared,
     context_of,
     lead,
     plain,
@@ -118,6 +119,7 @@ class Tool:
     driver: str
     grants: tuple[Grant, ...] = field(repr=False)
     slots: Mapping[str, str] = field(default_factory=dict, repr=False)  # oid -> slot of HOLDER
+    schema: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of a server's parameters
 
 
 class Toolbox:
@@ -169,7 +171,8 @@ class Toolbox:
         return Offer(
             tool.name, tool.needs, tool.takes, tool.said,
             # A tool at a time: the catalog remembers the vectors of so few texts.
-            await self._mind.catalog.embed(tool.said), tool.changes,
+            await self._mind.catalog.embed([compared(tool.name, tool.said[0]), *tool.said[1:]]),
+            tool.changes,
         )  # fmt: skip
 
     async def step(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,6 +262,7 @@ def _tools(
             yield Tool(
                 name, selector, takes, needs, (*said, *kept), known.kind != READ, driver_name,
                 mine, {grant.oid: slots[grant.oid] for grant in mine if grant.oid in slots},
+                _schema_of(driver, mine[0], selector),
             )  # fmt: skip
 
 
@@ -273,9 +277,18 @@ def _describe(
         listed = [(own, needed) for own, _, needed in tool["parameters"]]
         words = selector.replace("_", " ")
         about = str(tool["description"]).partition("\n")[0][:MAX_ABOUT]
-        said = (words, *([about] if about.strip() else ()))
+        said = (about.strip() or words,)
         return tuple(n for n, _ in listed), tuple(n for n, needed in listed if needed), said
     return describe_own(f"{driver.name}.{selector}") if name in _SAID else None
+
+
+def _schema_of(driver: Driver, grant: Grant, selector: str) -> dict[str, Any]:
+    """Return the JSON Schema of each parameter of a server's tool; {} for a tool of ours."""
+    if not isinstance(driver, ServerDriver):
+        return {}
+    tool = grant.scope["tools"][selector]
+    properties = tool["schema"].get("properties", {})
+    return {own: properties.get(asked, {}) for own, asked, _ in tool["parameters"]}
 
 
 def describe_own(name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

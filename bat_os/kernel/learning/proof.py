@@ -98,11 +98,13 @@ async def _find_deafness(
         return [to_wire(told.value), key_of(told.wanted)]
 
     world, usual = example["world"], await run(example["world"])
-    tries = ((key, other) for key, known in world.items() for other in variants(known))
+    tries = [{key: other} for key, known in world.items() for other in variants(known)]
+    # "is a longer than b?" is answered otherwise where each has what the other had
+    tries[:0] = [{a: world[b], b: world[a]} for a, b in itertools.pairwise(world)]
     why = "it fails on all but what was read once"
-    for key, other in itertools.islice(tries, MAX_WORLDS):
+    for other in tries[:MAX_WORLDS]:
         try:
-            if await run({**world, key: other}) != usual:
+            if await run({**world, **other}) != usual:
                 return ""
             why = "the answer does not depend on what the tools gave"
         except EffectWantedError:  # it asks for something else then

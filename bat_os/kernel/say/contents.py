@@ -23,6 +23,7 @@ from bat_os.image.quotes import ask, chosen_by, has_answer, is_answer, lines_of,
 from bat_os.kernel.say.leave import mark
 from bat_os.kernel.say.places import Pages, Paths, ask_for, find_named, form_of, locate, missing
 from bat_os.sentence.language import before_file
+from bat_os.sentence.measures import compares
 from bat_os.sentence.reading import mask
 from bat_os.sentence.texts import text
 from bat_os.sentence.values import Value
@@ -175,6 +176,8 @@ class _Reader:
     async def _by_words(
         self, places: list[Place], contents: Mapping[Any, str], use_skill: Skill, ask_which: Skill
     ) -> Answer:
+        if compares(self._heard.core.text, self._heard.language):
+            return self._no_skill(places)  # the steps measure what is in them
         answer = (
             self._by_key(places, contents)
             or await self._by_skill(places, contents, use_skill)

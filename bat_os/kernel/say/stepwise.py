@@ -16,7 +16,7 @@ from bat_os.core.brief import TOOLS, Brief
 from bat_os.image import outbox
 from bat_os.kernel.agent.acting import asks, choose_call, plan_for
 from bat_os.kernel.agent.arguments import value_of
-from bat_os.kernel.agent.choosing import SURE, lead, plain, things_in
+from bat_os.kernel.agent.choosing import LEAST, SURE, lead, plain, things_in
 from bat_os.kernel.agent.deciding import may_decide
 from bat_os.kernel.agent.planning import speaks_of_many
 from bat_os.kernel.agent.showing import read_request, show_step
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.say.lessons import Lessons
 
 MAX_WORDS: Final = 300  # characters of a request
-WANTED: Final = 0.45  # a score from which a tool may be meant at all
+WANTED: Final = 0.38  # a score from which a tool may be meant at all
 SHOWN: Final = 2  # tools that a person is asked about
 
 
@@ -55,13 +55,19 @@ async def by_tools(
         return None  # no single step answers that
     box = await open_toolbox(mind)
     ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
-    if not ranked or (plan is None and ranked[0].score < WANTED):
+    least = LEAST if able else WANTED  # an able model may still say that none is meant
+    if not ranked or (plan is None and ranked[0].score < least):
         return None
-    if not able and plan is None and (asked := await _ask_more(box, heard, ranked)):
+    sought: list[str] = []
+    if not able and plan is None and (asked := await _ask_more(box, heard, ranked, sought)):
         return asked
     brief = brief_for(heard)
     reply = await doors.learn(heard.request, labelled(heard.request, brief), heard.say)
-    return await with_undo(mind, reply, lessons.answer(brief, reply, heard.language))
+    answer = lessons.answer(brief, reply, heard.language)
+    if sought and reply["body"].get("result") == []:
+        said = text(heard.language, "tools.nothing", sought=sought[0])
+        answer = Answer("asked", said, needs="clarification", language=heard.language)
+    return await with_undo(mind, reply, answer)
 
 
 async def with_undo(mind: KernelContext, reply: Mapping[str, Any], answer: Answer) -> Answer:
@@ -77,14 +83,22 @@ async def with_undo(mind: KernelContext, reply: Mapping[str, Any], answer: Answe
     return replace(answer, undo=UNDO, memory={**answer.memory, "effects": done})
 
 
-async def _ask_more(box: Toolbox, heard: Heard, ranked: Sequence[Ranked]) -> Answer | None:
-    """Return a question for what the ranking leaves open; None if it leaves nothing."""
+async def _ask_more(
+    box: Toolbox, heard: Heard, ranked: Sequence[Ranked], sought: list[str]
+) -> Answer | None:
+    """Return a question for what the ranking leaves open; None if it leaves nothing.
+
+    ``sought`` gets the arguments that are words of the request, and may be too many of them.
+    """
     ranked = await box.weigh(STEWARD, heard.core, ranked)
     if lead(ranked) < SURE:
         near = [one.name for one in ranked[:SHOWN] if one.score >= WANTED - SURE]
         return await _ask_which(box, heard, near)
-    _, lacking = await choose_call(box, ranked[0].name, heard.core)
+    step, lacking = await choose_call(box, ranked[0].name, heard.core)
     if not lacking:
+        named = [value_of(one) for one in things_in(heard.core)]
+        texts = (one for one in step["args"] if isinstance(one, str) and " " in one.strip())
+        sought += [one for one in texts if one not in named]
         return None
     said = text(heard.language, "tools.lacking", name=lacking.replace("_", " "))
     return Answer("asked", said, needs="clarification", language=heard.language)

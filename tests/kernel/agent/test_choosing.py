@@ -14,7 +14,7 @@ from bat_os.engines.scripted import ScriptedEngine
 from bat_os.image import grants
 from bat_os.kernel.agent import tools
 from bat_os.kernel.agent.acting import asks, read_request
-from bat_os.kernel.agent.choosing import NEAR, Offer, Ranked, context_of, lead, weigh
+from bat_os.kernel.agent.choosing import LIKELY, NEAR, Offer, Ranked, context_of, lead, weigh
 from bat_os.kernel.agent.tools import open_toolbox
 from bat_os.world.files import Files
 from tests.kernel.minds import make_mind, roster_of
@@ -27,7 +27,7 @@ def test_what_is_far_less_likely_goes_behind():
     near = [Ranked("read", 0.60), Ranked("write", 0.55), Ranked("list", 0.50), Ranked("far", 0.1)]
     weighed = weigh(near, [-40.0, -30.0, -31.0])
     assert [one.name for one in weighed] == ["write", "list", "read"]
-    assert lead(weighed) == pytest.approx(0.55 - (0.50 - 0.05))
+    assert lead(weighed) == pytest.approx(0.55 - (0.50 - LIKELY))
 
 
 def test_the_context_has_the_requests_that_are_nearest_last():

@@ -84,6 +84,12 @@ TRACES = {
                4),
     "how often": ("how many times does todo.md say Ann", [("path", "todo.md"), ("word", "Ann")],
                   [read("todo.md")], 1),
+    "which is longer": ("is a.txt longer than b.txt longest than",
+                        [("path", "a.txt"), ("path2", "b.txt")],
+                        [read("a.txt"), read("b.txt")], True),
+    "which is newer": ("ist a.txt neuer als card.txt newest than",
+                       [("path", "a.txt"), ("path2", "card.txt")],
+                       [facts("a.txt"), facts("card.txt")], False),
     "paths of a search": ("which files mention milk", [("word", "milk")],
                [Taken("notes", "search", ("milk",), [{"path": "t", "line": 4}, {"path": "u",
                                                                               "line": 1}])],
@@ -97,6 +103,8 @@ JUDGED = {
     "a number from nowhere": ("how good is a.txt", [("path", "a.txt")], [read("a.txt")], 8),
     "a chosen line": ("which task in todo.md is about people", [("path", "todo.md")],
                       [read("todo.md")], "call Ann"),
+    "another yes": ("is a.txt longer than b.txt longest than",
+                    [("path", "b.txt"), ("path2", "a.txt")], [read("b.txt"), read("a.txt")], True),
     "yes": ("is a.txt nice", [("path", "a.txt")], [read("a.txt")], True),
 }  # fmt: skip
 
@@ -133,7 +141,8 @@ def test_the_method_notices_that_the_world_has_changed(name):
         other = run(source, "do_it", params, steps, vary)
     except (KeyError, StopIteration, IndexError, ValueError):
         return  # another answer led to another question
-    same = ("how many files", "how often", "a write of what was read")
+    same = ("how many files", "how often", "a write of what was read", "which is longer",
+            "which is newer")  # fmt: skip
     assert other != answer or name in same, source
 
 

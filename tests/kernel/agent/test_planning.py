@@ -1,9 +1,13 @@
 """What a request asks of many things, in four languages, as the same English words."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from bat_os.kernel.agent.acting import plan_for
 from bat_os.kernel.agent.planning import make_plan, speaks_of_many
 from bat_os.sentence.measures import in_english, measures_in
+from bat_os.sentence.reading import read_sentence
 
 SAME = {
     ("facts", "changed", "max"): [
@@ -94,7 +98,73 @@ def test_named_files_are_compared_and_put_together():
     assert plan.answer([{"bytes": 5}, {"bytes": 9}]) == "~/b.md"
     lines = make_plan("how many lines do ~/a.md and ~/b.md have together?", "en", both)
     assert lines.answer(["1\n2\n", "3\n"]) == 3
-    assert make_plan("is ~/a.md larger than ~/b.md?", "en", both) is None
+
+
+A, B = "/n/a.md", "/n/b.md"
+
+
+def plan(text, language):
+    sentence = read_sentence(text, datetime.now(UTC), language)
+    return plan_for(sentence)
+
+
+@pytest.mark.parametrize(
+    ("language", "request_text", "wanted"),
+    [
+        ("en", f"is {A} longer than {B}?", ("read", "character", "more")),
+        ("en", f"is {A} shorter than {B}?", ("read", "character", "less")),
+        ("en", f"is {A} larger than {B}", ("facts", "bytes", "more")),
+        ("en", f"is {A} newer than {B}?", ("facts", "changed", "more")),
+        ("en", f"was {A} older than {B}?", ("facts", "changed", "less")),
+        ("en", f"does {A} have more lines than {B}?", ("read", "line", "more")),
+        ("en", f"has {A} fewer words than {B}?", ("read", "word", "less")),
+        ("de", f"Ist {A} länger als {B}?", ("read", "character", "more")),
+        ("de", f"ist {A} älter als {B}?", ("facts", "changed", "less")),
+        ("de", f"Hat {A} mehr Zeilen als {B}?", ("read", "line", "more")),
+        ("fr", f"est-ce que {A} est plus long que {B} ?", ("read", "character", "more")),
+        ("fr", f"{A} a-t-il moins de mots que {B} ?", ("read", "word", "less")),
+        ("es", f"¿es {A} más larga que {B}?", ("read", "character", "more")),
+        ("es", f"¿tiene {A} menos palabras que {B}?", ("read", "word", "less")),
+    ],
+)
+def test_two_files_are_compared(language, request_text, wanted):
+    made = plan(request_text, language)
+    assert (made.operation, made.measure, made.how) == wanted
+    assert made.paths == (A, B)
+
+
+@pytest.mark.parametrize(
+    ("language", "request_text"),
+    [
+        ("en", f"how much longer is {A} than {B}?"),
+        ("en", f"is {A} twice as long, or longer, than {B}?"),
+        ("en", f"is {A} longer or shorter than {B}?"),
+        ("en", f"is {A} not longer than {B}?"),
+        ("en", f"has {A} 3 lines more than {B}?"),
+        ("en", f"compared with {A}, is {B} longer?"),
+        ("en", f"make {A} longer than {B}"),
+        ("en", f"is {A} nicer than {B}?"),
+        ("en", f"is the first line of {A} longer than {B}?"),
+        ("en", "which files in /n have more than 2 lines?"),
+        ("en", f"which files in /n are newer than {A}?"),
+        ("de", f"wie viel länger ist {A} als {B}?"),
+        ("de", "welche Dateien in /n haben mehr als 2 Zeilen?"),
+        ("fr", "quels fichiers de /n ont plus de 2 lignes ?"),
+        ("es", "¿qué archivos de /n tienen más de 2 líneas?"),
+    ],
+)
+def test_what_yes_or_no_does_not_answer_is_not_compared(language, request_text):
+    assert plan(request_text, language) is None
+
+
+def test_a_comparison_answers_yes_or_no():
+    longer = plan(f"is {A} longer than {B}?", "en")
+    assert longer.next([]) == ("read", A)
+    assert [longer.answer(each) for each in (["tea", "te"], ["te", "te"], ["te", "tea"])] == [
+        True, False, False,
+    ]  # fmt: skip
+    older = plan(f"is {A} older than {B}?", "en")
+    assert older.answer([{"changed": "2026-01-02"}, {"changed": "2026-01-03"}]) is True
 
 
 def test_words_of_a_path_are_names():
@@ -103,4 +173,5 @@ def test_words_of_a_path_are_names():
 
 def test_a_request_is_followed_by_the_english_words():
     assert in_english("the longest file", "en") == "the longest file"
+    assert in_english("is a longer than b", "en") == "is a longer than b longest than"
     assert in_english("die längste Datei", "de") == "die längste Datei file longest"

@@ -53,8 +53,8 @@ async def test_a_tool_that_a_person_chose_is_known_from_then_on(said, notes):
     await said(f"you may read {notes}")
     asked = await said(f"edit {notes}/todo.md")
     assert (asked["kind"], asked["needs"]) == ("asked", "clarification")
-    assert [one.partition("(")[0] for one in asked["choices"]] == ["files.facts", "files.read"]
-    told = await said("2")
+    assert [one.partition("(")[0] for one in asked["choices"]] == ["files.read", "files.facts"]
+    told = await said("1")
     assert (told["kind"], told["value"][:8]) == ("computed", "buy milk")
     again = await said(f"edit {notes}/plan.md")
     assert (again["kind"], again["value"]) == ("computed", "milk and bread\n")
@@ -106,7 +106,7 @@ async def test_arguments_are_parts_of_the_request(said, notes, sentence, value):
 
 
 COMPARED = [
-    "which is larger, {} or {}?", "which is longer, {} or {}?", "is {} longer than {}?",
+    "which is larger, {} or {}?", "which is longer, {} or {}?",
     "which one of {} and {} is bigger?", "which of {} and {} has more words?",
     "compare the length of {} and {}", "was ist größer, {} oder {}?", "was ist länger, {} oder {}?",
     "welche Datei ist größer, {} oder {}?", "welche von {} und {} hat mehr Wörter?",
@@ -125,6 +125,48 @@ async def test_files_that_are_compared_are_files_and_no_texts(said, notes, monke
         assert told["kind"] == "computed", (sentence, told["text"])
         assert told["value"].endswith("todo.md"), (sentence, told["value"])
         assert told["reading"].count("files.") in (0, 2), told["reading"]
+
+
+@pytest.mark.parametrize("before", ["", "{notes}/"], ids=["name", "whole"])
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("is {} longer than {}?", False), ("is {} shorter than {}?", True),
+        ("does {} have more lines than {}?", False), ("ist {} länger als {}?", False),
+    ],
+)  # fmt: skip
+async def test_whether_a_file_is_longer_is_answered_by_yes_or_no(
+    said, notes, before, sentence, value
+):
+    await said(f"you may read {notes}")
+    (notes / "much-longer-name.md").write_text("x")
+    folder = before.format(notes=notes)
+    paths = f"{folder}much-longer-name.md", f"{folder}todo.md"
+    told = await said(sentence.format(*paths))
+    assert (told["kind"], told["value"], told["model_calls"]) == ("computed", value, 0)
+    assert told["learned"]
+    turned = await said(sentence.format(*reversed(paths)))
+    assert (turned["value"], turned["model_calls"]) == (not value, 0)
+    assert not any(one.get("state") == "acting" for one in turned["events"])
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["how much longer is {notes}/todo.md than {notes}/plan.md?",
+     "is {notes}/todo.md longer than 50 lines?", "which files in {notes} have more than 2 lines?"],
+)  # fmt: skip
+async def test_a_comparison_that_no_step_makes_is_not_answered(said, notes, sentence):
+    await said(f"you may read {notes}")
+    assert (await said(sentence.format(notes=notes)))["kind"] in ("unable", "asked")
+
+
+async def test_what_may_be_too_many_words_to_look_for_is_asked_back(said, notes):
+    await said(f"you may read {notes}")
+    told = await said(f"look for the words bread and butter in {notes}")
+    assert (told["kind"], told["needs"]) == ("asked", "clarification")
+    assert "bread and butter" in told["text"]
+    told = await said(f"find the lines in {notes} that say 'no such words'")
+    assert told["kind"] in ("computed", "recalled")
 
 
 async def test_a_file_that_is_not_there_is_said(said, notes):

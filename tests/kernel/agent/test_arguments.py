@@ -1,0 +1,88 @@
+"""The arguments of a call: by type, format and name, else a phrase; what is not clear is asked."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bat_os.kernel.agent.arguments import fill
+from bat_os.kernel.agent.choosing import things_in
+from bat_os.sentence.reading import read_sentence
+
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+TEXT = {"type": "string"}
+WATER = "Water a bed of the garden"
+# request, what the tool says of itself, schema of its parameters, arguments
+CALLS = {
+    "a number": ("give the roses 2.5 litres", WATER, {"litres": {"type": "number"}},
+                 {"litres": 2.5}),
+    "a whole number": ("three cans, please", WATER, {"cans": {"type": "integer"}}, {"cans": 3}),
+    "money is a number": ("it was 12.50 euros", "Note a price", {"price": {"type": "number"}},
+                          {"price": 12.5}),
+    "a date": ("water on 5 March", WATER, {"day": TEXT | {"format": "date"}},
+               {"day": "2027-03-05"}),
+    "a time": ("water at 6:30", WATER, {"at": TEXT | {"format": "time"}}, {"at": "06:30"}),
+    "a text about a date is as it was said": ("water tomorrow", WATER, {"when": TEXT},
+                                              {"when": "tomorrow"}),
+    "an option that is said": ("water the roses gently", WATER,
+                               {"how": TEXT | {"enum": ["gently", "hard"]}}, {"how": "gently"}),
+    "a length of time": ("water for ten minutes", WATER, {"duration": TEXT},
+                         {"duration": "ten minutes"}),
+    "a path": ("water as in plan.md", WATER, {"path": TEXT}, {"path": "plan.md"}),
+    "a phrase": ("please water the red roses", WATER, {"plant": TEXT}, {"plant": "the red roses"}),
+    "a phrase and a number": ("give 3 litres to the vine", WATER,
+                              {"plant": TEXT, "litres": {"type": "integer"}},
+                              {"plant": "the vine", "litres": 3}),
+    "from and to": ("move the hose from the pond to the shed", "Move the garden hose",
+                    {"start": TEXT, "destination": TEXT},
+                    {"start": "the pond", "destination": "the shed"}),
+    "to and from": ("move the hose to the shed, from the pond", "Move the garden hose",
+                    {"start": TEXT, "destination": TEXT},
+                    {"start": "the pond", "destination": "the shed"}),
+    "a clause": ("write that the roses need water at 5", "Send a message", {"message": TEXT},
+                 {"message": "the roses need water at 5"}),
+}  # fmt: skip
+# request, what the tool says of itself, schema of its parameters, what is asked
+ASKED = {
+    "a whole number that is a part": ("2.5 cans", WATER, {"cans": {"type": "integer"}}, "cans"),
+    "a number that is not there": ("water the roses", WATER, {"litres": {"type": "number"}},
+                                   "litres"),
+    "yes or no": ("water the roses", WATER, {"gently": {"type": "boolean"}}, "gently"),
+    "no option": ("water the roses", WATER, {"how": TEXT | {"enum": ["gently", "hard"]}}, "how"),
+    "two options": ("gently or hard", WATER, {"how": TEXT | {"enum": ["gently", "hard"]}}, "how"),
+    "a date that is not there": ("water the roses", WATER, {"day": TEXT | {"format": "date"}},
+                                 "day"),
+    "one of two phrases": ("the roses or the vine", WATER, {"plant": TEXT}, "plant"),
+    "no phrase": ("water it", WATER, {"plant": TEXT}, "plant"),
+    "only one end of a way": ("to the shed", "Move the hose", {"start": TEXT, "destination": TEXT},
+                              "start"),
+    "a list": ("water the roses", WATER, {"plants": {"type": "array"}}, "plants"),
+    "a schema that is none": ("water the roses", WATER, {"plants": {"type": ["a"], "enum": 3}},
+                              "plants"),
+}  # fmt: skip
+
+
+def filled(request, about, schema):
+    sentence = read_sentence(request, NOW, "en")
+    names = tuple(schema)
+    return fill(sentence.text, things_in(sentence), names, names, about, schema)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_gets_what_the_request_says(name):
+    request, about, schema, wanted = CALLS[name]
+    given, lacking = filled(request, about, schema)
+    assert (given, lacking) == (wanted, "")
+    assert {key: type(value) for key, value in given.items()} == {
+        key: type(value) for key, value in wanted.items()
+    }
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_not_clear_is_asked(name):
+    request, about, schema, wanted = ASKED[name]
+    assert filled(request, about, schema)[1] == wanted
+
+
+def test_without_a_schema_no_phrase_is_taken():
+    sentence = read_sentence("open the red notes", NOW, "en")
+    assert fill(sentence.text, things_in(sentence), ["path"], ["path"]) == ({}, "path")
