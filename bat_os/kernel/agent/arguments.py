@@ -51,6 +51,7 @@ _TEXT: Final = ("text",)
 # As names of parameters say it; they tell too little to choose a tool by.
 _MEANT: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("message", "body", "content", "note", "fact", "question"), _TEXT),
+    **dict.fromkeys(("day", "week", "month", "year", "since", "until"), ("moment",)),
     "amount": ("money", "quantity"), "duration": ("quantity",),
 }  # fmt: skip
 _LONG: Final = frozenset({"text", "file", "path", "moment"})
@@ -71,6 +72,13 @@ _PREPOSITIONS: Final = frozenset(
         *("nach", "aus", "mit", "en", "pour", "chez", "con", "para", "f\u00fcr"),
     }
 )
+_APART: Final = frozenset(  # behind a phrase, and no part of it
+    {
+        *("up", "down", "off", "on", "out", "over", "away", "back", "again", "now", "please"),
+        *("today", "tonight", "tomorrow", "too"),
+    }
+)
+_NUMBERED: Final = frozenset({"number", "code", "id", "reference"})
 _JOINS: Final = frozenset({"and", "of", "und", "von", "et", "de", "y"})
 
 
@@ -109,8 +117,14 @@ def fill(
         span = _open(text, values, left, name) if wordy else _quoted(left)
         if span and span not in given.values():
             given[name] = span
+    for name in open_ones:
+        if types and name not in given and _NUMBERED & {*name.casefold().split("_")}:
+            pieces = [one.strip(_EDGE) for one in _PIECE.findall(text)]
+            numbered = [one for one in pieces if re.search(r"\d", one)]
+            given |= {name: numbered[0]} if len(numbered) == 1 else {}
     if about:  # a text is rarely one phrase, and a wrong file is worse than a question
-        brief = [n for n in open_ones if n not in given and not _LONG & {*_meant_for(n)}]
+        rest = [n for n in open_ones if n not in given and not (_LONG & {*_meant_for(n)})]
+        brief = [n for n in rest if not _NUMBERED & {*n.casefold().split("_")}]
         _give_phrases(text, values, brief, about, given)
     lacking = next((name for name in needs if name not in given), "")
     return {name: given[name] for name in takes if name in given}, lacking
@@ -191,7 +205,7 @@ def _give_phrases(
                 phrases.remove(fitting[0])
     roles = {one for role, _ in _ROLES for one in role}
     if len(left) == 1 and not roles & set(left[0].split("_")):
-        firm = [one for one in phrases if _is_firm(text, *one)] or phrases
+        firm = [one for one in phrases if _is_firm(text, *one)]
         if len(firm) == 1:
             given[left[0]] = text[firm[0][0] : firm[0][1]]
 
@@ -224,7 +238,7 @@ def phrases_of(text: str, values: Sequence[Value], about: str) -> Iterator[tuple
         breaks = breaks or any(a < end and start < b for a, b in named)
         inside = bool(phrase) and phrase[0][2] in _OPENS and phrase[-1][2] not in _OPENS
         known = bool(stems_of(word) & own) and not inside  # "the living room"
-        idle = (is_small(word) or known) and word not in _OPENS | _JOINS
+        idle = (is_small(word) or known or word in _APART) and word not in _OPENS | _JOINS
         opens = word in _OPENS and bool(phrase) and phrase[-1][2] not in _JOINS
         if breaks or idle or opens:
             yield from _trimmed(phrase)
