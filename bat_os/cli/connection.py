@@ -70,7 +70,7 @@ def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClie
         SettingsError: The key file, or ``BATOS_CONNECT``, cannot be used.
     """
     file = os.environ.get("BATOS_KEY_FILE", "")
-    elsewhere = os.environ.get("BATOS_CONNECT", "") or load(home, {}).settings.connect
+    elsewhere = os.environ.get("BATOS_CONNECT", "") or _other_places(home)
     if "," in elsewhere + file:
         return KernelClient("", places=Places.of(elsewhere, file, home))
     if file:
@@ -86,6 +86,13 @@ def connect(home: Path, expects: Callable[[], bool] | None = None) -> KernelClie
     return KernelClient.at(
         home, expects or (lambda: there.endpoint.exists() or is_held(there.lock))
     )
+
+
+def _other_places(home: Path) -> str:
+    try:
+        return load(home, {}).settings.connect
+    except SettingsError:  # said by what needs the settings; the doctor looks at the rest
+        return ""
 
 
 def may_come(home: Home) -> bool:

@@ -36,7 +36,7 @@ STATUS: Final[Mapping[str, int]] = MappingProxyType(
             502: "SERVER_FAILED",
             500: "DAMAGED INTERNAL",
             503: "MODEL_UNAVAILABLE MODEL_OOM WORLD_UNAVAILABLE SHUTTING_DOWN UNREACHABLE "
-            "STORAGE_ERROR",
+            "STORAGE_ERROR FENCED",
             504: "DEADLINE",
             507: "STORAGE_FULL",
         }.items()

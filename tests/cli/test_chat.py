@@ -11,6 +11,7 @@ import pytest
 from bat_os.cli.answer import FIELDS
 from bat_os.cli.verbs import EXIT_STATUSES
 from bat_os.core.answer import KINDS
+from bat_os.image import missions
 from tests.cli.clients import chat, finish, launch, verb
 from tests.cli.terminal import Terminal
 from tests.kernels import ROOT
@@ -144,14 +145,14 @@ async def test_a_pipe_gets_no_escape_codes(home):
         assert "\x1b" not in ended.out + ended.err
 
 
-async def until_stored(thinking, tree):
-    """Wait for a mission in ``unfinished`` or ``missions``; return the answers of that tree."""
+def answered(root):
+    return [one.slots["answer"] for key, one in root["missions"].items() if key[0] != "#"]
+
+
+async def until_stored(thinking, look):
+    """Wait for a mission that ``look`` finds; return what it finds."""
     while True:
-        found = await thinking.mind.image.transact(
-            lambda root: [one.slots["answer"] for key, one in root[tree].items() if key[0] != "#"],
-            note="look",
-        )
-        if found:
+        if found := await thinking.mind.image.transact(look, note="look"):
             return found
         await asyncio.sleep(0.02)
 
@@ -159,12 +160,12 @@ async def until_stored(thinking, tree):
 async def test_ctrl_c_withdraws_the_mission_and_leaves_with_130(thinking):
     process = await launch("chat_client.py", thinking.home.path, "genesis_obj.double(21)")
     await until_says(process, "learn")
-    await until_stored(thinking, "unfinished")  # it is announced before that
+    await until_stored(thinking, missions.unfinished)  # it is announced before that
     process.send_signal(signal.SIGINT)
     ended = await finish(process)
     assert (ended.status, ended.out) == (130, "")
     assert ended.err.splitlines()[-1] == "cancelled"
-    answers = await until_stored(thinking, "missions")
+    answers = await until_stored(thinking, answered)
     assert [answer["body"]["code"] for answer in answers] == ["CANCELLED"]
 
 
