@@ -23,26 +23,21 @@ FILE: Final = "batos.toml"
 IMAGE: Final = "live_image.fs"  # in the home, where the setting ``image`` names no other place
 DEFAULT: Final = "default"
 MAX_FILE: Final = 64 << 10  # characters of a settings file
-# About one machine and who may come in there: no other home takes them over.
-PRIVATE: Final = frozenset(
-    (
-        "home",
-        "image",
-        "blob_dir",
-        "engine",
-        "script",
-        "failpoint",
-        "tcp_port",
-        "open_loopback",
-        "listen",
-        "http_port",
-        "http_address",
-        "http_cert",
-        "http_key",
-        "http_behind",
-        "http_socket",
-        "http_a2a",
-    )
+# What another home may take over: it names no machine, model, address or file, and lets nobody in.
+CARRIED: Final = frozenset(
+    [
+        "candidates",
+        "country",
+        "locale",
+        "mission_seconds",
+        "place",
+        "plan",
+        "polite",
+        "tests",
+        "threads",
+        "web_cache_seconds",
+        "zone",
+    ]
 )
 _NAMED: Final = 8  # settings, where none is like an unknown one
 _SHOWN: Final = 80  # characters of an unknown key in a message

@@ -23,7 +23,7 @@ from bat_os.cli.environment import load
 from bat_os.cli.show.command import Command, read_line
 from bat_os.cli.show.system import tell_status
 from bat_os.core.redaction import GONE, hide_secrets
-from bat_os.core.settings import PRIVATE
+from bat_os.core.settings import CARRIED
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.supervisor.home import Home
 
@@ -86,7 +86,7 @@ async def _settings(ask: Ask) -> list[str]:
     found = load(ask.home, os.environ)
     set_by = {name: by for name, by in found.origins.items() if by != "default"}
     return [
-        f"{name} is set" if name in PRIVATE or isinstance(getattr(found.settings, name), str)
+        f"{name} is set" if name not in CARRIED or isinstance(getattr(found.settings, name), str)
         else f"{name} = {getattr(found.settings, name)}"
         for name in set_by
     ]  # fmt: skip

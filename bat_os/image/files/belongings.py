@@ -30,8 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.core.redaction import hide_secrets
-from bat_os.core.schema import read_json
-from bat_os.core.settings import FILE, PRIVATE, resolve
+from bat_os.core.settings import CARRIED, FILE, resolve
 from bat_os.core.values import Counted, ignore_progress, to_wire
 from bat_os.errors import ArgumentsError, BatError, CancelledError, SettingsError
 from bat_os.image import grants, memory, schedules
@@ -67,8 +66,6 @@ LISTS, COUNTERS = "lists_obj", "counters_obj"
 APART: Final = frozenset({(LISTS, "lists"), (COUNTERS, "logs")})
 OF_PROGRAM: Final = frozenset({"about", "persona", "role", "state", "does"})
 MAX_LEFT: Final = 1_000
-MAX_FILE: Final = 64 << 20  # bytes of one file that is read
-MAX_FILES: Final = 100_000
 _PAGE: Final = 200  # missions that are read at once
 _EVERY: Final = 1.0  # seconds between two words on how far it has come
 _README: Final = """\
@@ -322,15 +319,14 @@ class _Writer:
             return
         said = {name: getattr(found.settings, name) for name, by in found.origins.items()
                 if by.startswith(FILE)}  # fmt: skip
-        for name in sorted(said.keys() & PRIVATE):
-            self.left.append(f"the setting {name}: it is about that machine and who may come in")
-        kept = {name: value for name, value in said.items() if name not in PRIVATE}
+        for name in sorted(said.keys() - CARRIED):
+            self.left.append(f"the setting {name}: it is about that machine, its models or files")
+        kept = {name: value for name, value in said.items() if name in CARRIED}
         shown = {name: str(value) for name, value in kept.items()}
         for name in [name for name, text in shown.items() if hide_secrets(text) != text]:
             self.left.append(f"the setting {name}: it holds a password or token")
             del kept[name]
-        lines = (f"{name} = {json.dumps(value)}\n" for name, value in kept.items())
-        self._put("settings.toml", "".join(lines))
+        self._put("settings.toml", as_toml(kept))
         self._count("settings", len(kept))
 
     def _grants(self, root: Root, given: Iterable[grants.Grant]) -> None:
@@ -385,6 +381,11 @@ class _Writer:
             stream.write(text)
 
 
+def as_toml(values: Mapping[str, Any]) -> str:
+    """Return settings as the text of a settings file."""
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+
+
 def _slot(root: Root, name: str, slot: str) -> dict[str, Any]:
     obj = root["objects"].get(name)
     held = obj.slots.get(slot) if obj is not None else None
@@ -436,47 +437,3 @@ def as_calendar(live: Iterable[Schedule]) -> bytes:
     calendar.add_missing_timezones()
     made: bytes = calendar.to_ical()
     return made
-
-
-class Folder:
-    """Reads the files of an export: none outside of it, none that is too big, no links.
-
-    ArgumentsError: a file cannot be read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        manifest = self.json(MANIFEST, {})
-        if not isinstance(manifest, dict) or manifest.get(MARK) != FORMAT:
-            raise ArgumentsError(f"{path} was not written by batos export --all of this format")
-        mind = manifest.get("mind")
-        self.mind = str(mind.get("id", "?"))[:100] if isinstance(mind, dict) else "?"
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """Return the text of a file; the default, or an error, where it is missing."""
-        path = self._path / name
-        try:
-            if path.is_symlink() or path.parent.is_symlink() or path.stat().st_size > MAX_FILE:
-                raise ArgumentsError(f"{name} is a link, or has more than {MAX_FILE} bytes")
-            with path.open(encoding="utf-8", newline="") as stream:
-                return stream.read(MAX_FILE)
-        except FileNotFoundError as error:
-            if default is not None:
-                return default
-            raise ArgumentsError(f"{path} is missing") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ArgumentsError(f"{path} cannot be read: {error}") from error
-
-    def json(self, name: str, default: Any) -> Any:
-        """Return what a file of JSON holds."""
-        return read_json(self.text(name, json.dumps(default)), ArgumentsError, name)
-
-    def names(self, pattern: str) -> list[str]:
-        """Return the files of a pattern, in order."""
-        found = [path for _, path in zip(range(MAX_FILES), self._path.glob(pattern), strict=False)]
-        return sorted(path.relative_to(self._path).as_posix() for path in found)
-
-    def label(self, oids: Iterator[str] | list[str], here: str) -> list[str]:
-        """Return a label of there as one of here, where its grants let nothing through."""
-        home = "" if self.mind == here else f"{self.mind}/"
-        return [f"{home}{oid}" for oid in oids]

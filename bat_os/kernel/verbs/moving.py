@@ -11,33 +11,46 @@ one that was killed takes what is missing.
 from __future__ import annotations
 
 import asyncio
-import csv
-import datetime as dt
 import json
 import os
 import time
 from collections import Counter
-from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from bat_os.core.brief import Brief, checked
-from bat_os.core.schema import Meta, Record, convert, field, number, one_of, read_json, text
-from bat_os.core.settings import FILE, PRIVATE, resolve
-from bat_os.core.values import Counted, check, check_slot_name
-from bat_os.errors import ArgumentsError, BatError, NotFoundError
-from bat_os.image import memory, schedules
+from bat_os.core.schema import convert, read_json
+from bat_os.core.settings import CARRIED, FILE, resolve
+from bat_os.core.values import Counted, check
+from bat_os.errors import ArgumentsError, BatError
+from bat_os.image import schedules
+from bat_os.image.allowlist import UNREADABLE
 from bat_os.image.catalog import catalog_in
 from bat_os.image.facts import Fact
 from bat_os.image.files import belongings, export, lineage
-from bat_os.image.history.experience import TALKS, keep_talk
-from bat_os.image.objects import Method, UvmObject, find
+from bat_os.image.files.incoming import MAX_FILE, Folder
+from bat_os.image.history.experience import MAX_TALKS
+from bat_os.image.objects import find
 from bat_os.image.preferences import list_entries
-from bat_os.image.shipped import SHIPPED
 from bat_os.kernel import views
+from bat_os.kernel.say.room import OTHERS
 from bat_os.kernel.verbs.files import take_method
+from bat_os.kernel.verbs.intake import (
+    SHORT,
+    DocumentRow,
+    FactRow,
+    ItemRow,
+    ReminderRow,
+    check_reach,
+    put_facts,
+    put_objects,
+    put_talk,
+    read_brief,
+    read_counters,
+    source_in,
+)
 from bat_os.kernel.verbs.personas import set_value
 from bat_os.natives.recurrence import check_rule, next_after
 
@@ -49,58 +62,17 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
 
-MAX_ROWS: Final = 1_000_000  # of one table
 BATCH: Final = 64  # facts that are embedded and kept at once
-_SHORT: Final = text(300)
-_LONG: Final = text(100_000)
-_TIME: Final = number(0, 1 << 53)
-_Names = Annotated[list[Annotated[str, _SHORT]], Meta(max_length=1_000)]
-Report = tuple["Counter[str]", list[str]]
 
 
-class _Fact(Record, frozen=True, forbid_unknown_fields=False):
-    id: Annotated[str, text(40, least=12, pattern="[0-9a-f]+")]
-    text: Annotated[str, text(100_000, filled=True)]
-    told_at: Annotated[float, _TIME]
-    when: _Names = field(default_factory=list)
-    where: Annotated[str, _SHORT] = ""
-    about: Annotated[str, _SHORT] = ""
-    source: Annotated[str, _SHORT] = ""
-    label: Annotated[str, text(10_000)] = ""
-    replaces: _Names = field(default_factory=list)
-
-
-class _Item(Record, frozen=True, forbid_unknown_fields=False):
-    text: Annotated[str, _LONG]
-    done: bool = False
-    at: Annotated[str, _SHORT] = ""
-
-
-class _Document(Record, frozen=True, forbid_unknown_fields=False):
-    file: Annotated[str, text(200, pattern=r"[\w-][\w.-]*\.md")]
-    title: Annotated[str, text(1_000)]
-    label: _Names = field(default_factory=list)
-    meta: dict[str, Any] = field(default_factory=dict)
-
-
-class _Reminder(Record, frozen=True, forbid_unknown_fields=False):
-    kind: Annotated[str, one_of(("remind", "timer", "alarm", "say", "send", "learn"))]
-    text: Annotated[str, _LONG]
-    rule: dict[str, Any]
-    zone: Annotated[str, _SHORT] = ""
-    brief: dict[str, Any] | None = None
-    missed: Annotated[str, one_of(schedules.POLICIES)] = "once"
-    grace: Annotated[float, _TIME] = schedules.GRACE
-    made: Annotated[float, _TIME] = 0.0
-    language: Annotated[str, text(2, pattern="[a-z]{2}")] = "en"
+# What an item that a stranger has written may raise: it is named, and the rest goes on.
+_UNFIT: Final = (BatError, *UNREADABLE)
 
 
 class _Mover:
     """Takes one folder in; ``done`` counts what came, ``left`` says what did not, and why."""
 
-    def __init__(
-        self, mind: KernelContext, folder: belongings.Folder, request: Request, say: Say
-    ) -> None:
+    def __init__(self, mind: KernelContext, folder: Folder, request: Request, say: Say) -> None:
         self.done: Counter[str] = Counter()
         self.left: list[str] = []
         self._mind = mind
@@ -118,13 +90,15 @@ class _Mover:
             self._tell(step.__name__.strip("_"))
             try:
                 await step()
-            except BatError as error:  # that file as a whole; the others have nothing to do with it
+            except _UNFIT as error:  # that file as a whole; the others have nothing to do with it
                 self._leave(step.__name__.strip("_"), error)
         if await asyncio.to_thread(self._folder.names, "missions.jsonl"):
             self._leave("missions, conversations", "what was asked there stays in the folder")
         return {"carried": dict(self.done), "left": self.left[: belongings.MAX_LEFT]}
 
     def _leave(self, what: str, why: object) -> None:
+        if isinstance(why, Exception) and not isinstance(why, BatError):
+            why = f"it is not of the form that an export has ({why!r})"
         self.left.append(f"{what}: {why}"[:500])
 
     def _tell(self, what: str, done: int = 0, total: int = 1) -> None:
@@ -140,16 +114,20 @@ class _Mover:
     async def _settings(self) -> None:
         given = await asyncio.to_thread(self._folder.text, "settings.toml", "")
         found = resolve(given, {}, {}, path="settings.toml")
-        names = {name for name, by in found.origins.items() if by.startswith(FILE)}
+        names = sorted(name for name, by in found.origins.items() if by.startswith(FILE))
         path = Path(self._mind.options.home) / FILE
-        if not names:
+        for name in names:
+            if name not in CARRIED:
+                self._leave(f"the setting {name}", f"set it in {path} if you want it here")
+        taken = {name: getattr(found.settings, name) for name in names if name in CARRIED}
+        if not taken:
             return
-        if names & PRIVATE or not path.is_absolute() or path.exists():
-            why = "it has such settings" if names & PRIVATE else "there are settings here already"
-            self._leave("settings.toml", f"{why}; take from it what you want into {path}")
+        if not path.is_absolute() or path.exists():
+            why = "there are settings here already; take from it what you want into"
+            self._leave("settings.toml", f"{why} {path}")
             return
-        await asyncio.to_thread(_write_settings, path, given)
-        self.done["settings"] += len(names)
+        await asyncio.to_thread(_write_settings, path, belongings.as_toml(taken))
+        self.done["settings"] += len(taken)
         self._leave("settings.toml", "taken over; they count from the next start of the daemon")
 
     async def _objects(self) -> None:
@@ -157,10 +135,11 @@ class _Mover:
         for name in await asyncio.to_thread(self._folder.names, "objects/*.json"):
             try:
                 whole = await asyncio.to_thread(self._folder.text, name)
-                contents.append(await asyncio.to_thread(export.read, whole, belongings.MAX_FILE))
-            except BatError as error:
+                content = await asyncio.to_thread(export.read, whole, MAX_FILE)
+                contents.append(_of_kind(content, "object"))
+            except _UNFIT as error:
                 self._leave(name, error)
-        made, left = await self._transact(partial(_put_objects, contents=contents))
+        made, left = await self._transact(partial(put_objects, contents=contents))
         self.done["objects"] += made
         self.left += left
 
@@ -173,7 +152,7 @@ class _Mover:
             for name in waiting:
                 try:
                     self.done["methods"] += await self._method(name)
-                except BatError as error:
+                except _UNFIT as error:
                     problems[name] = error
                     again.append(name)
                 self._tell("methods", total - len(again), total)
@@ -189,9 +168,10 @@ class _Mover:
         if not isinstance(whole, dict):
             raise ArgumentsError("this is not the provenance of a method")
         sealed = json.dumps(export.seal({**whole, "source": source}))
-        content = await asyncio.to_thread(export.read, sealed, belongings.MAX_FILE)
+        content = await asyncio.to_thread(export.read, sealed, MAX_FILE)
+        _of_kind(content, "method")
         target, selector = str(content["object"]), str(content["selector"])
-        held = await self._transact(lambda root: _source_in(root, target, selector))
+        held = await self._transact(lambda root: source_in(root, target, selector))
         if held == source:
             return False
         if held:
@@ -200,16 +180,16 @@ class _Mover:
         return True
 
     async def _facts(self) -> None:
-        rows = await self._json("facts.json", [], list[_Fact])
+        rows = await self._json("facts.json", [], list[FactRow])
         here = await self._transact(lambda root: str(lineage.mind_of(root)["id"]))
         for at in range(0, len(rows), BATCH):
             some = [self._fact(row, here) for row in rows[at : at + BATCH]]
             vectors = await self._mind.catalog.embed([fact.text for fact in some])
-            put = partial(_put_facts, facts=some, vectors=vectors)
+            put = partial(put_facts, facts=some, vectors=vectors)
             self.done["facts"] += await self._transact(put)
             self._tell("facts", at, len(rows))
 
-    def _fact(self, row: _Fact, here: str) -> Fact:
+    def _fact(self, row: FactRow, here: str) -> Fact:
         label = " ".join(self._folder.label(row.label.split(), here))
         return Fact(
             row.id, row.text, row.told_at, tuple(row.when), row.where, row.about, row.source,
@@ -217,7 +197,7 @@ class _Mover:
         )  # fmt: skip
 
     async def _lists(self) -> None:
-        lists = await self._json("lists.json", {}, dict[Annotated[str, _SHORT], list[_Item]])
+        lists = await self._json("lists.json", {}, dict[Annotated[str, SHORT], list[ItemRow]])
         plain = {
             name: [
                 {"text": one.text, "done": one.done, **({"at": one.at} if one.at else {})}
@@ -229,7 +209,7 @@ class _Mover:
 
     async def _counters(self) -> None:
         whole = await asyncio.to_thread(self._folder.text, "counters.csv", "")
-        logs, problems = await asyncio.to_thread(_read_counters, whole)
+        logs, problems = await asyncio.to_thread(read_counters, whole)
         self.left += problems
         await self._merge("counters", belongings.COUNTERS, "logs", logs)
 
@@ -252,15 +232,18 @@ class _Mover:
             self._leave(f"{kind} {name}", "one of that name is here already, and stays")
 
     async def _reminders(self) -> None:
-        rows = await self._json("reminders.json", [], list[_Reminder])
+        rows = await self._json("reminders.json", [], list[ReminderRow])
+        here = await self._transact(lambda root: str(lineage.mind_of(root)["id"]))
         for row in rows:
             try:
-                await self._reminder(row)
-            except BatError as error:
+                await self._reminder(row, here)
+            except _UNFIT as error:
                 self._leave(f"reminder {row.text!r}", error)
         self._mind.orchestrator.wake()
 
-    async def _reminder(self, row: _Reminder) -> None:
+    async def _reminder(self, row: ReminderRow, here: str) -> None:
+        if OTHERS in row.caller:  # it would run with what the importer may
+            raise ArgumentsError("somebody else had made it, over the network")
         if "watch" in row.rule:
             raise ArgumentsError("it looks at files; make it again once you have granted them")
         check_rule(row.rule, row.zone)
@@ -269,9 +252,12 @@ class _Mover:
             raise ArgumentsError("its moment is over")
         if row.kind == "say":
             self._leave(f"reminder {row.text!r}", "it came, but uses no grants of here")
-        brief = checked(Brief.from_plain(row.brief)).to_plain() if row.brief else None
+        brief = None
+        if row.kind == "send":
+            brief = read_brief(row.brief, self._folder, here, self._request.may)
         one = schedules.Schedule(
-            row.kind, row.text, row.rule, row.zone, follows, brief, missed=row.missed,
+            row.kind, row.text, row.rule, row.zone, follows,
+            brief.to_plain() if brief else None, missed=row.missed,
             grace=row.grace, home=self._mind.home_id, made=row.made, caller=self._request.caller,
             language=row.language, grants=[],
         )  # fmt: skip
@@ -281,22 +267,24 @@ class _Mover:
             for each in schedules.live(root):
                 if (each.kind, each.text, dict(each.rule), each.made) == same:
                     return False
+            if brief is not None:
+                check_reach(root, brief)
             schedules.add(root, one)
             return True
 
         self.done["reminders"] += await self._transact(work)
 
     async def _documents(self) -> None:
-        rows = await self._json("documents/index.json", [], list[_Document])
+        rows = await self._json("documents/index.json", [], list[DocumentRow])
         here = await self._transact(lambda root: str(lineage.mind_of(root)["id"]))
         for at, row in enumerate(rows):
             self._tell("documents", at, len(rows))
             try:
                 await self._document(row, self._folder.label(row.label, here))
-            except BatError as error:
+            except _UNFIT as error:
                 self._leave(f"document {row.title!r}", error)
 
-    async def _document(self, row: _Document, label: list[str]) -> None:
+    async def _document(self, row: DocumentRow, label: list[str]) -> None:
         whole = await asyncio.to_thread(self._folder.text, f"documents/{row.file}")
         meta = {key: value for key, value in row.meta.items() if key != "source"}
         if meta.get("form") != "code":
@@ -319,16 +307,16 @@ class _Mover:
         self.done["documents"] += 1
 
     async def _talks(self) -> None:
-        whole = await asyncio.to_thread(self._folder.text, "talks.jsonl", "")
-        for number_of_line, line in enumerate(whole.splitlines(), start=1):
+        lines = islice(self._folder.lines("talks.jsonl"), MAX_TALKS)
+        for number_of_line, line in enumerate(await asyncio.to_thread(list, lines), start=1):
             where = f"talks.jsonl, line {number_of_line}"
             try:
                 talk = await asyncio.to_thread(read_json, line, ArgumentsError, where)
                 check(talk, where=where)
                 if not isinstance(talk, dict) or not isinstance(talk.get("talk"), str):
                     raise ArgumentsError("this is not a talk")
-                self.done["talks"] += await self._transact(partial(_put_talk, talk=talk))
-            except BatError as error:
+                self.done["talks"] += await self._transact(partial(put_talk, talk=talk))
+            except _UNFIT as error:
                 self._leave(where, error)
 
     async def _personas(self) -> None:
@@ -337,7 +325,7 @@ class _Mover:
             for key, value in entries.items():
                 try:
                     self.done["entries"] += await self._entry(name, key, value)
-                except BatError as error:
+                except _UNFIT as error:
                     self._leave(f"{name}.{key}", error)
         await self._mind.refresh()
 
@@ -351,6 +339,17 @@ class _Mover:
         return True
 
 
+def _of_kind(content: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return what an export holds; each kind is checked by rules of its own.
+
+    Raises:
+        ArgumentsError: It is of another kind.
+    """
+    if content["kind"] != kind:
+        raise ArgumentsError(f"this is an export, but of no {kind}")
+    return content
+
+
 def _write_settings(path: Path, text: str) -> None:
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
@@ -359,106 +358,10 @@ def _write_settings(path: Path, text: str) -> None:
         raise ArgumentsError(f"{path} cannot be written: {error}") from error
 
 
-def _source_in(root: Root, target: str, selector: str) -> str:
-    """Return the source of a method that a person has here; "" if the program's own runs."""
-    held = find(root, target).slots.get(selector)
-    if not isinstance(held, Method) or held.current < 0 or held.version.status == SHIPPED:
-        return ""
-    return str(held.version.source)
-
-
-def _put_objects(root: Root, contents: list[dict[str, Any]]) -> tuple[int, list[str]]:
-    """Make what is missing, all before the first reference; return how many, and what is left."""
-    left, made = [], dict[str, UvmObject]()
-    for content in contents:
-        if (name := content["name"]) not in root["objects"]:
-            made[name] = root["objects"][name] = UvmObject(name)
-            root._p_jar.add(made[name])  # type: ignore[attr-defined]  # ZODB: the connection
-    here, changed = lineage.mind_of(root), set(made)
-    for content in contents:
-        name, labels = content["name"], export.labels_of(content, here)
-        obj = root["objects"][name]
-        if name in made:
-            known = [one for one in content["parents"] if one in root["objects"]]
-            left += [f"{name}: its parent {one} is not here" for one in content["parents"]
-                     if one not in known]  # fmt: skip
-            obj.parents = tuple(find(root, one) for one in known)
-        for slot, value in content["slots"].items():
-            try:
-                changed |= {name} if _put_slot(root, obj, slot, value, labels) else set()
-            except BatError as error:
-                left.append(f"{name}.{slot}: {error}")
-    return len(changed), left
-
-
-def _put_slot(
-    root: Root, obj: UvmObject, slot: str, value: Any, labels: Mapping[str, list[str]]
-) -> bool:
-    """Set a slot that is empty; return whether it was.
-
-    Raises:
-        NotFoundError: It refers to an object that is not here.
-        ArgumentsError: It holds something else.
-    """
-    check_slot_name(slot)
-
-    def resolve_name(held: str) -> UvmObject:
-        if held not in root["objects"]:
-            raise NotFoundError(f"it refers to {held}, which is not here")
-        return find(root, held)
-
-    plain, there = export.decode(value, resolve_name), obj.slots.get(slot)
-    if slot in obj.slots and there == plain:
-        return False
-    if there not in (None, "", [], {}):
-        raise ArgumentsError("the slot holds something else here, and stays")
-    obj.set_slot(slot, plain, labels.get(slot, ()))
-    return True
-
-
-def _put_facts(root: Root, facts: list[Fact], vectors: Any) -> int:
-    known = {fact.text for fact in memory.facts_in(root)}
-    count = 0
-    for row, fact in enumerate(facts):
-        if memory.fact_of(root, fact.id) is None and fact.text not in known:
-            memory.keep(root, replace(fact, replaces=()), vectors[row : row + 1])
-            for old in fact.replaces:
-                memory.supersede(root, old, fact.id)
-            count += 1
-    return count
-
-
-def _put_talk(root: Root, talk: dict[str, Any]) -> bool:
-    if talk["talk"] in root.get(TALKS, {}):
-        return False
-    keep_talk(root, talk["talk"][:100], talk)
-    return True
-
-
-def _read_counters(whole: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the counters in a table, and what of it cannot be read."""
-    logs: dict[str, Any] = {}
-    problems: list[str] = []
-    for at, row in zip(range(MAX_ROWS), csv.reader(whole.splitlines()), strict=False):
-        if not at or not row:
-            continue
-        try:
-            name, unit, moment, amount = row
-            kept = logs.setdefault(name[:300], {"unit": unit[:100], "log": []})
-            if moment or amount:
-                when = dt.datetime.fromisoformat(moment).isoformat()
-                count = float(amount)
-                whole_one = int(count) if count.is_integer() and abs(count) < 1 << 53 else count
-                kept["log"].append({"at": when, "number": whole_one})
-        except (ValueError, OverflowError) as error:
-            problems.append(f"counters.csv, line {at + 1}: {error}"[:300])
-    return logs, problems
-
-
 async def take_all(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Import what ``body.folder`` holds; return how much was ``carried``, and what is ``left``."""
     path = Path(request.body["folder"])
-    folder = await asyncio.to_thread(belongings.Folder, path)
+    folder = await asyncio.to_thread(Folder, path)
     return {"folder": str(path), **await _Mover(mind, folder, request, say).run()}
 
 

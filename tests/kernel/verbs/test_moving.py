@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import json
+import os
 import shutil
 import time
 from itertools import islice
@@ -16,6 +17,7 @@ from bat_os.app.library import load_library
 from bat_os.errors import RemoteError
 from bat_os.image import grants, memory, schedules
 from bat_os.image.catalog import catalog_in
+from bat_os.image.files import export
 from bat_os.image.history.experience import TALKS, keep_talk
 from bat_os.image.objects import find
 from bat_os.natives.recurrence import as_rrule
@@ -252,3 +254,140 @@ def test_a_cron_line_comes_at_the_same_moments_in_a_calendar(line):
 @pytest.mark.parametrize("line", ["0 9 1 * 1", "0 9 * * 1#1", "0 9 L * *"])
 def test_a_line_that_calendars_have_no_words_for_is_no_rule(line):
     assert as_rrule({"cron": line}) is None
+
+
+async def test_only_harmless_settings_come_along_and_the_others_are_named(two, tmp_path):
+    thinking, kernel, other, there = two
+    folder = tmp_path / "mine"
+    more = f'locale = "de"\nmetacognition_log_file = "{tmp_path}/.profile"\ncluster = "/tmp/c"\n'
+    (thinking.home.path / "batos.toml").write_text(SETTINGS + more)
+    made = await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+    assert (folder / "settings.toml").read_text() == 'threads = 2\nlocale = "de"\n'
+    (folder / "settings.toml").write_text(more + 'server = "https://evil.example/v1"\n')
+    done = await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    assert (other.home.path / "batos.toml").read_text() == 'locale = "de"\n'
+    for name in ("metacognition_log_file", "cluster", "server"):
+        for left in (made["left"], done["left"]):
+            assert any(f"setting {name}:" in line for line in left), name
+
+
+async def test_a_file_of_one_kind_in_the_place_of_another_is_refused(two, tmp_path):
+    _, kernel, other, there = two
+    folder = tmp_path / "mine"
+    await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+    zeta = json.loads((folder / "methods/genesis_obj/zeta.json").read_text())
+    robot = json.loads((folder / "objects/robot_obj.json").read_text())["content"]
+    whole = {**zeta, "source": ZETA}
+    stolen = {**whole, "name": "0000000000000005", "parents": [], "slots": {"colour": "black"}}
+    (folder / "objects/a.json").write_text(json.dumps(export.seal(whole)))
+    (folder / "objects/b.json").write_text(json.dumps(export.seal(stolen)))
+    (folder / "methods/genesis_obj/x.json").write_text(json.dumps({**robot, "source": ""}))
+    (folder / "methods/genesis_obj/x.py").write_text("")
+    by_oid = {**zeta, "object": "0000000000000005"}
+    (folder / "methods/genesis_obj/y.json").write_text(json.dumps(by_oid))
+    (folder / "methods/genesis_obj/y.py").write_text(ZETA)
+    (folder / "counters.csv").write_text("counter,unit,at,number\n" + "x" * 140_000 + ",,,\n")
+    done = await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    names = await other.mind.image.transact(lambda root: list(root["objects"]), note="n")
+    assert "0000000000000005" not in names
+    left = "\n".join(done["left"])
+    for said in ("objects/a.json", "objects/b.json", "genesis_obj/x.json", "genesis_obj/y.json",
+                 "counters.csv, line 2"):  # fmt: skip
+        assert said in left, (said, left)
+    assert done["carried"]["objects"] == 2
+    assert done["carried"]["methods"] == 2
+    assert done["carried"]["reminders"] == 2
+
+
+async def test_an_imported_schedule_may_no_more_than_who_made_it(two, tmp_path):
+    _, kernel, other, there = two
+    folder = tmp_path / "mine"
+    body = {"when": "tomorrow at 9", "kind": "send"}
+    fields = {"target": "genesis_obj", "selector": "zeta", "args": [2]}
+    await kernel.request("schedule", body=body, **fields)
+    await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+    (good,) = (row for row in json.loads((folder / "reminders.json").read_text())
+               if row["kind"] == "send")  # fmt: skip
+    scope = {"path": str(other.home.path), "write": False}
+    files = other.mind.drivers["files"]
+
+    def give(root):
+        grants.give(root, files, scope, "notes_obj", given=time.time())
+
+    await other.mind.image.transact(give, note="grant")
+
+    def row(text, brief=None, **fields):
+        return {**good, "text": text, **fields, "brief": brief and {**good["brief"], **brief}}
+
+    rows = [
+        row("labelled", {"label": ["0000000000000005"]}),
+        row("boundless", {"may": "bogus"}),
+        row("granted", {"target": "notes_obj"}),
+        row("passed", {"args": [{"ref": "notes_obj"}]}),
+        row("by oid", {"target": "0000000000000005"}),
+        row("empty"),
+        row("stranger", caller="http:phone", kind="say"),
+        row("forgets", {"selector": "forget", "may": "send"}),
+        row("ruled", {}, rule={"every": "x"}),
+        {**row("bare"), "brief": {"selector": "zeta"}},
+    ]
+    (folder / "reminders.json").write_text(json.dumps(rows))
+    done = await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    kept = await other.mind.image.transact(lambda root: list(schedules.live(root)), note="s")
+    assert [one.text for one in kept] == ["labelled"]
+    image_id = (await kernel.request("health"))["image_id"]
+    assert kept[0].brief["label"] == (f"{image_id}/0000000000000005",)
+    for text in ("boundless", "granted", "passed", "by oid", "empty", "stranger", "forgets",
+                 "ruled", "bare"):  # fmt: skip
+        assert any(f"'{text}'" in line for line in done["left"]), (text, done["left"])
+
+
+async def test_only_files_that_lie_in_the_folder_are_read(two, tmp_path):
+    _, kernel, _, there = two
+    folder = tmp_path / "mine"
+    await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+    (folder / "facts.json").unlink()
+    os.mkfifo(folder / "facts.json")
+    (folder / "methods").rename(tmp_path / "elsewhere")
+    (folder / "methods").symlink_to(tmp_path / "elsewhere")
+    done = await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    assert "facts: facts.json is not a file" in done["left"]
+    assert any("genesis_obj/zeta.json is a link" in line for line in done["left"])
+    assert done["carried"]["objects"] == 2
+
+
+async def test_parents_make_no_circle_and_what_only_a_person_sets_stays(two, tmp_path):
+    _, kernel, other, there = two
+    folder = tmp_path / "mine"
+    await kernel.request("derive", target="robot_obj", body={"name": "child_obj"})
+    await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+
+    def seal(name, **changes):
+        path = folder / "objects" / f"{name}.json"
+        content = json.loads(path.read_text())["content"] if path.exists() else {
+            "kind": "object", "name": name, "parents": [], "slots": {}, "methods": [],
+        }  # fmt: skip
+        path.write_text(json.dumps(export.seal({**content, **changes})))
+
+    seal("robot_obj", parents=["child_obj"])
+    seal("alfred_obj", slots={"system_prompt": "obey"})
+    seal("lists_obj", slots={"lists": {"shopping": []}})
+    await send(there, "lists_obj", "setSlot", "lists", {})
+    done = await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    def look(root):
+        lines = [[each.name for each in find(root, name).lineage()] for name in
+                 ("robot_obj", "child_obj")]  # fmt: skip
+        return lines, find(root, "alfred_obj").slots.get("system_prompt")
+
+    lines, prompt = await other.mind.image.transact(look, note="look")
+    assert min(map(len, lines)) == 1  # one of the two has no parent
+    assert prompt != "obey"
+    left = "\n".join(done["left"])
+    assert "its own ancestor" in left
+    assert "alfred_obj.system_prompt: only you" in left
+    assert "lists_obj.lists: the slot holds something else" in left
