@@ -26,6 +26,7 @@ MIN_TELLING: Final = 3  # letters of a word of a table that tells the language; 
 DEFAULT: Final = "en"  # where nothing decides
 _WORD: Final = re.compile(r"\b[^\W\d_]+\b")
 _SPECIAL: Final = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "\u2019": "'", "ø": "o"})
+_LETTERS: Final = re.compile(r"\b(?:[^\W\d_]\.){2,}")  # as e.g., whose letters are no words
 _PHRASE: Final = re.compile(
     r"(?:[ldjmtsn]|qu|jusqu)'(?=[^\W\d_]|\Z)|'s\b|[^\W\d_]+(?:[0-9]+|(?:'(?!s\b)[^\W\d_]+)*)|\{\w+\}|\S"
 )
@@ -190,8 +191,12 @@ _ADDRESS: Final = re.compile(r"\S*(?:[/\\]\S*[/\\]|[@_])\S*")
 
 
 def find_language(text: str, hint: str = "") -> str:
-    """Return the code of the language of ``text``; ``hint`` where its words do not decide."""
-    low = _ADDRESS.sub(" ", text.lower())
+    """Return the code of the language of ``text``; ``hint`` where its words do not decide.
+
+    >>> find_language("double a number, e.g. 4 gives 8")
+    'en'
+    """
+    low = _LETTERS.sub(" ", _ADDRESS.sub(" ", text.lower()))
     words = [fold(word) for word in _WORD.findall(low)]
     first = hint if hint in languages() else DEFAULT
     scores = dict.fromkeys((first, *languages()), 0.0)  # of equals, max takes the first
