@@ -5,6 +5,7 @@
     objects/NAME.json              slots and parents
     facts, lists                   .md to read, .json to import
     counters.csv                   one row per entry
+    labels.json                    of lists and counters: the grants that had a say in them
     reminders.ics, reminders.json  for any calendar, and to import
     documents/*.md, index.json     the text of each passage
     talks, conversations, missions .jsonl
@@ -81,6 +82,7 @@ programs read it as it is.
 | `facts.md`, `facts.json` | what you said to remember |
 | `lists.md`, `lists.json` | lists |
 | `counters.csv` | counters: what, unit, when, how much |
+| `labels.json` | which grants had a say in lists and counters |
 | `reminders.ics`, `reminders.json` | reminders and all else that happens at a time |
 | `documents/` | the text of each document that was learned |
 | `talks.jsonl`, `conversations.jsonl`, `missions.jsonl` | what was asked and answered |
@@ -157,6 +159,7 @@ class _Writer:
         self._objects(root, {oid for oid in granted if granted[oid].driver})
         self._facts(list(memory.facts_in(root, every=True)))
         self._lists(root)
+        self._labels(root)
         self._counters(root)
         self._reminders(schedules.live(root))
         self._documents(catalog_in(root).documents("document"))
@@ -198,7 +201,7 @@ class _Writer:
             if not isinstance(value, Method) and slot not in apart and (name, slot) not in APART
             and not (own and isinstance(value, UvmObject) and is_of_program(root, value.name))
         }  # fmt: skip
-        if own and not slots:
+        if own and not slots and not obj.labels:
             return
         bare = UvmObject(name, () if own else obj.parents)
         bare.labels = obj.labels
@@ -241,6 +244,14 @@ class _Writer:
         ]
         self._put("facts.md", "# Facts\n\n" + "\n".join(lines) + "\n")
         self._count("facts", len(kept))
+
+    def _labels(self, root: Root) -> None:
+        """Write which grants had a say in what has a file of its own."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for name, slot in sorted(APART):
+            if (obj := root["objects"].get(name)) is not None and slot in obj.labels:
+                found[name] = {slot: list(obj.labels[slot])}
+        self._json("labels.json", found)
 
     def _lists(self, root: Root) -> None:
         lists = _slot(root, LISTS, "lists")

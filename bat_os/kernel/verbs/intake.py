@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,7 +20,7 @@ from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image import grants, memory, schedules
 from bat_os.image.family import set_parents
 from bat_os.image.files import export, lineage
-from bat_os.image.history.experience import TALKS, keep_talk
+from bat_os.image.history.experience import MAX_TALKS, TALKS, keep_talk
 from bat_os.image.objects import Method, UvmObject, connection_of, find, ref_of
 from bat_os.image.shipped import SHIPPED
 from bat_os.kernel.entries import OF_A_PERSON
@@ -50,6 +51,7 @@ class FactRow(Record, frozen=True, forbid_unknown_fields=False):
     about: Annotated[str, SHORT] = ""
     source: Annotated[str, SHORT] = ""
     label: Annotated[str, text(10_000)] = ""
+    replaced_by: Annotated[str, SHORT] = ""
     replaces: _Names = field(default_factory=list)
 
 
@@ -83,6 +85,20 @@ class ReminderRow(Record, frozen=True, forbid_unknown_fields=False):
     made: Annotated[float, _TIME] = 0.0
     language: Annotated[str, text(2, pattern="[a-z]{2}")] = "en"
     caller: Annotated[str, SHORT] = ""
+
+
+class _SaidRow(Record, frozen=True, forbid_unknown_fields=False):
+    persona: Annotated[str, SHORT]
+    text: Annotated[str, _LONG]
+
+
+class TalkRow(Record, frozen=True, forbid_unknown_fields=False):
+    """A line of ``talks.jsonl``: what the list of talks needs of it."""
+
+    talk: Annotated[str, text(100, filled=True)]
+    asked: Annotated[float, _TIME]
+    question: Annotated[str, _LONG]
+    answers: list[_SaidRow]
 
 
 class _BriefRow(Record, frozen=True, forbid_unknown_fields=False):
@@ -175,6 +191,9 @@ def put_objects(root: Root, contents: list[dict[str, Any]]) -> tuple[int, list[s
                 changed |= {name} if _put_slot(root, obj, slot, value, labels) else set()
             except BatError as error:
                 left.append(f"{name}.{slot}: {error}")
+        for slot, label in labels.items():  # "": of the parents; or of a slot that is not there
+            if name in made or (slot and slot not in obj.slots):
+                obj.set_label(slot, {*obj.labels.get(slot, ()), *label})
     return len(changed), left
 
 
@@ -201,36 +220,44 @@ def _put_slot(
         if obj.slots[slot] == plain:
             return False
         raise ArgumentsError("the slot holds something else here, and stays")
-    obj.set_slot(slot, plain, labels.get(slot, ()))
+    obj.set_slot(slot, plain, {*obj.labels.get(slot, ()), *labels.get(slot, ())})
     return True
 
 
 def put_facts(root: Root, facts: list[Fact], vectors: Any) -> int:
     """Keep the facts that are not known here; return how many. ``vectors``: a row for each."""
-    known = {fact.text for fact in memory.facts_in(root)}
+    known = {fact.text: fact.id for fact in memory.facts_in(root)}
     count = 0
     for row, fact in enumerate(facts):
-        if memory.fact_of(root, fact.id) is None and fact.text not in known:
-            memory.keep(root, replace(fact, replaces=()), vectors[row : row + 1])
-            for old in fact.replaces:
-                memory.supersede(root, old, fact.id)
+        if memory.fact_of(root, fact.id) is not None:
+            continue
+        if (kept := known.get(fact.text, "")) == "":
+            bare = replace(fact, replaces=(), replaced_by="")
+            kept = memory.keep(root, bare, vectors[row : row + 1]).id
+            if fact.replaced_by:  # perhaps by one that was forgotten, and is not in the folder
+                memory.change(root, kept, None, replaced_by=fact.replaced_by)
             count += 1
+        held = memory.fact_of(root, kept)
+        for old in fact.replaces:
+            if held is not None and old not in held.replaces:
+                memory.supersede(root, old, kept)
     return count
 
 
-def put_talk(root: Root, talk: dict[str, Any]) -> bool:
-    """Keep a talk unless it is here; return whether it was kept."""
-    if talk["talk"] in root.get(TALKS, {}):
-        return False
-    keep_talk(root, talk["talk"][:100], talk)
-    return True
+def put_talks(root: Root, talks: list[dict[str, Any]]) -> tuple[int, int]:
+    """Keep talks that are not here; return how many, and for how many there is no room."""
+    fresh = [talk for talk in talks if talk["talk"] not in root.get(TALKS, {})]
+    room = max(0, MAX_TALKS - len(root.get(TALKS, {})))  # beyond it the oldest of here would go
+    for talk in fresh[:room]:
+        keep_talk(root, talk["talk"], talk)
+    return len(fresh[:room]), len(fresh[room:])
 
 
 def read_counters(whole: str) -> tuple[dict[str, Any], list[str]]:
     """Return the counters in a table, and what of it cannot be read."""
     logs: dict[str, Any] = {}
     problems: list[str] = []
-    table = csv.reader(whole.splitlines())
+    table = csv.reader(io.StringIO(whole, newline=""))
     for at in range(MAX_ROWS):
         try:
             if (row := next(table, None)) is None:

@@ -43,10 +43,11 @@ from bat_os.kernel.verbs.intake import (
     FactRow,
     ItemRow,
     ReminderRow,
+    TalkRow,
     check_reach,
     put_facts,
     put_objects,
-    put_talk,
+    put_talks,
     read_brief,
     read_counters,
     source_in,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 BATCH: Final = 64  # facts that are embedded and kept at once
 
 
+_Short = Annotated[str, SHORT]
 # What an item that a stranger has written may raise: it is named, and the rest goes on.
 _UNFIT: Final = (BatError, *UNREADABLE)
 
@@ -193,11 +195,11 @@ class _Mover:
         label = " ".join(self._folder.label(row.label.split(), here))
         return Fact(
             row.id, row.text, row.told_at, tuple(row.when), row.where, row.about, row.source,
-            label, replaces=tuple(row.replaces),
+            label, row.replaced_by, replaces=tuple(row.replaces),
         )  # fmt: skip
 
     async def _lists(self) -> None:
-        lists = await self._json("lists.json", {}, dict[Annotated[str, SHORT], list[ItemRow]])
+        lists = await self._json("lists.json", {}, dict[_Short, list[ItemRow]])
         plain = {
             name: [
                 {"text": one.text, "done": one.done, **({"at": one.at} if one.at else {})}
@@ -215,6 +217,9 @@ class _Mover:
 
     async def _merge(self, kind: str, target: str, slot: str, new: dict[str, Any]) -> None:
         """Put into a map in a slot what it does not have yet."""
+        given = await self._json("labels.json", {}, dict[str, dict[str, list[_Short]]])
+        here = await self._transact(lambda root: str(lineage.mind_of(root)["id"]))
+        label = self._folder.label(given.get(target, {}).get(slot, []), here)
 
         def work(root: Root) -> list[str]:
             obj = find(root, target)
@@ -223,7 +228,7 @@ class _Mover:
             fresh = {name: value for name, value in new.items() if name not in held}
             if fresh:
                 check({**held, **fresh}, where=f"{target}.{slot}")
-                obj.set_slot(slot, {**held, **fresh})
+                obj.set_slot(slot, {**held, **fresh}, {*obj.labels.get(slot, ()), *label})
             return [name for name in new if name not in fresh and held[name] != new[name]]
 
         other = await self._transact(work)
@@ -307,17 +312,24 @@ class _Mover:
         self.done["documents"] += 1
 
     async def _talks(self) -> None:
-        lines = islice(self._folder.lines("talks.jsonl"), MAX_TALKS)
-        for number_of_line, line in enumerate(await asyncio.to_thread(list, lines), start=1):
-            where = f"talks.jsonl, line {number_of_line}"
+        lines = islice(self._folder.lines("talks.jsonl"), 2 * MAX_TALKS)
+        talks = []
+        for at, line in enumerate(await asyncio.to_thread(list, lines), start=1):
+            where = f"talks.jsonl, line {at}"
             try:
                 talk = await asyncio.to_thread(read_json, line, ArgumentsError, where)
                 check(talk, where=where)
-                if not isinstance(talk, dict) or not isinstance(talk.get("talk"), str):
-                    raise ArgumentsError("this is not a talk")
-                self.done["talks"] += await self._transact(partial(put_talk, talk=talk))
+                convert(talk, TalkRow, ArgumentsError, where)
+                talks.append(talk)
             except _UNFIT as error:
                 self._leave(where, error)
+        talks.reverse()  # the newest first, while there is room
+        for at in range(0, len(talks), BATCH):
+            some = talks[at : at + BATCH]
+            kept, over = await self._transact(partial(put_talks, talks=some))
+            self.done["talks"] += kept
+            if over:
+                self._leave("talks", f"{over} more than the {MAX_TALKS} that are kept")
 
     async def _personas(self) -> None:
         found = await self._json("personas.json", {}, dict[str, dict[str, Any]])

@@ -33,6 +33,7 @@ server = "http://ann:{PLANTED}@example.org/v1"
 tcp_port = 0
 http_key = "/home/ann/secret.pem"
 """
+TALK = {"talk": "000001", "asked": 1.0, "question": "why?", "answers": []}
 MARKDOWN = """# Bats
 
 ## Sleep
@@ -84,7 +85,7 @@ async def fill(thinking, kernel):
     await kernel.request("entry", target="brick_obj", body=body)
 
     def more(root):
-        keep_talk(root, "000001", {"talk": "000001", "question": "why?", "answers": []})
+        keep_talk(root, "000001", TALK)
         scope = {"path": str(thinking.home.path), "write": False}
         files = thinking.mind.drivers["files"]
         grants.give(root, files, scope, "notes_obj", given=time.time())
@@ -391,3 +392,94 @@ async def test_parents_make_no_circle_and_what_only_a_person_sets_stays(two, tmp
     assert "its own ancestor" in left
     assert "alfred_obj.system_prompt: only you" in left
     assert "lists_obj.lists: the slot holds something else" in left
+
+
+async def test_labels_come_along_and_those_of_here_stay(two, tmp_path):
+    thinking, kernel, other, there = two
+    folder = tmp_path / "mine"
+
+    def mark(root):
+        find(root, "lists_obj").set_label("lists", ("00000000000000aa",))
+        find(root, "counters_obj").set_label("logs", ("00000000000000bb",))
+        find(root, "robot_obj").set_label("", ("00000000000000cc",))
+        find(root, "robot_obj").set_label("gone", ("00000000000000dd",))
+        find(root, "traits_obj").set_label("gone", ("00000000000000ee",))
+
+    await thinking.mind.image.transact(mark, note="mark")
+    await send(there, "lists_obj", "create", "own", ["tea"])
+
+    def mark_here(root):
+        find(root, "lists_obj").set_label("lists", ("00000000000000ff",))
+
+    await other.mind.image.transact(mark_here, note="mark")
+    await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+    await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    def look(root):
+        names = ("lists_obj", "counters_obj", "robot_obj", "traits_obj")
+        return {name: dict(find(root, name).labels) for name in names}
+
+    mind = (await kernel.request("health"))["image_id"]
+    assert await other.mind.image.transact(look, note="look") == {
+        "lists_obj": {"lists": ("00000000000000ff", f"{mind}/00000000000000aa")},
+        "counters_obj": {"logs": (f"{mind}/00000000000000bb",)},
+        "robot_obj": {"": (f"{mind}/00000000000000cc",), "gone": (f"{mind}/00000000000000dd",)},
+        "traits_obj": {"gone": (f"{mind}/00000000000000ee",)},
+    }
+
+
+async def test_a_corrected_fact_does_not_come_back_as_true(two, tmp_path):
+    thinking, kernel, other, there = two
+    folder = tmp_path / "mine"
+    await say(there, "remember that the bin goes out on Friday")
+
+    def correct(root):
+        old, new = sorted(memory.facts_in(root), key=lambda fact: fact.id)
+        memory.supersede(root, old.id, new.id)
+        memory.change(root, new.id, None, hidden=True)
+        return old.text
+
+    gone = await thinking.mind.image.transact(correct, note="correct")
+    await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+    rows = json.loads((folder / "facts.json").read_text())
+    assert [(row["text"], bool(row["replaced_by"])) for row in rows] == [(gone, True)]
+    bins = [
+        {"id": "0199000000000001", "text": "the bin goes out on Monday", "told_at": 1},
+        {"id": "0199000000000002", "text": "the bin goes out on Friday", "told_at": 2,
+         "replaces": ["0199000000000001"]},
+    ]  # fmt: skip
+    (folder / "facts.json").write_text(json.dumps([*rows, *bins]))
+    await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    live = await other.mind.image.transact(
+        lambda root: [fact.text for fact in memory.facts_in(root)], note="f"
+    )
+    assert live == ["the bin goes out on Friday"]
+
+
+async def test_talks_of_here_stay_and_a_wrong_one_is_named(two, tmp_path, monkeypatch):
+    _, kernel, other, there = two
+    folder = tmp_path / "mine"
+    await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
+    lines = [{**TALK, "talk": f"00000{n}", "question": f"a\u2028{n}"} for n in range(3, 6)]
+    lines.append({"talk": "x", "question": "?", "answers": []})
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (folder / "talks.jsonl").write_text(text, encoding="utf-8")
+    table = 'counter,unit,at,number\n"a\u2028b\nc",m,2026-01-01T00:00:00,2\n'
+    (folder / "counters.csv").write_text(table, encoding="utf-8")
+
+    def hold(root):
+        keep_talk(root, "000000", {**TALK, "talk": "000000"})
+
+    await other.mind.image.transact(hold, note="hold")
+    monkeypatch.setattr("bat_os.kernel.verbs.intake.MAX_TALKS", 3)
+    done = await there.request("import.all", body={"folder": str(folder)}, timeout=60)
+
+    talks = await there.request("talks")
+    assert {one["question"] for one in talks["talks"]} == {"why?", "a\u20284", "a\u20285"}
+    assert any("talks: 1 more than" in line for line in done["left"])
+    assert any("talks.jsonl, line 4" in line for line in done["left"])
+    logs = await other.mind.image.transact(
+        lambda root: list(find(root, "counters_obj").slots["logs"]), note="c"
+    )
+    assert logs == ["a\u2028b\nc"]
