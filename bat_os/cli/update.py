@@ -1,7 +1,8 @@
 """``batos update``: look for a newer version where this one comes from, and upgrade to it.
 
-    git fetch > the newest tag vN.N.N, else the branch that is followed > update_instructions.json,
-    signed with a key of this home > batos.cli.upgrade carries them out, as it does any others
+    git fetch > the newest tag vN.N.N on the branch that is followed, else that branch >
+    update_instructions.json, signed with a key of this home > batos.cli.upgrade carries them out,
+    as it does any others
 
 Nothing looks for a version unasked. The instructions say what the commit changes: libraries if its
 requirements differ, the image if it has newer migrations. An installed BAT OS is updated by what
@@ -25,7 +26,7 @@ from bat_os.cli.show.command import Command
 from bat_os.core.digest import digest
 from bat_os.errors import ArgumentsError, UpgradeError
 from bat_os.image.migrations import FORMAT
-from bat_os.supervisor.home import Home
+from bat_os.supervisor.home import Home, write_whole
 from bat_os.supervisor.program import Program, read_program
 from bat_os.supervisor.upgrade import instructions
 from bat_os.supervisor.upgrade.staging import GIT, run
@@ -87,20 +88,24 @@ def find(root: Path, running: Program) -> Found:
     """
     if not run((*GIT, "remote"), root):
         raise UpgradeError(f"{root} has no remote; git remote add origin ADDRESS names one")
-    run((*GIT, "fetch", "--quiet", "--tags", "--all"), root)
-    now = running.commit or run((*GIT, "rev-parse", "HEAD"), root)
-    tags = [tag for tag in run((*GIT, "tag", "--list", "v*"), root).splitlines() if _TAG.match(tag)]
-    wanted = max(tags, key=_number, default="") or "@{upstream}"
     try:
-        commit = run((*GIT, "rev-parse", "--verify", f"{wanted}^{{commit}}"), root)
+        remote = run((*GIT, "rev-parse", "--abbrev-ref", "@{upstream}"), root).partition("/")[0]
     except UpgradeError as error:
-        text = "there is no tag vN.N.N, and the branch follows none: git branch -u origin/main"
+        text = "the branch follows none of a remote; git branch -u origin/main names one"
         raise UpgradeError(text) from error
+    # A tag of another remote, or one that its branch does not hold, decides nothing.
+    run((*GIT, "fetch", "--quiet", "--tags", remote), root)
+    merged = run((*GIT, "tag", "--list", "v*", "--merged", "@{upstream}"), root)
+    now = running.commit or run((*GIT, "rev-parse", "HEAD"), root)
+    tags = filter(_TAG.match, merged.splitlines())
+    wanted = max(tags, key=_number, default="")
+    name = f"refs/tags/{wanted}" if wanted else "@{upstream}"
+    commit = run((*GIT, "rev-parse", "--verify", f"{name}^{{commit}}"), root)
     if run((*GIT, "merge-base", now, commit), root) == commit:
         return Found("", running.version, [])
     version = _VERSION.search(_show(root, commit, "bat_os/__init__.py"))
     if version is None:
-        raise UpgradeError(f"{wanted} ({commit[:12]}) has no version in bat_os/__init__.py")
+        raise UpgradeError(f"{name} ({commit[:12]}) has no version in bat_os/__init__.py")
     known = set(_ITEM.findall(_show(root, now, CHANGES)))
     news = [item for item in _ITEM.findall(_show(root, commit, CHANGES)) if item not in known]
     return Found(commit, version[1], news)
@@ -131,17 +136,22 @@ def write_instructions(home: Home, root: Path, running: Program, found: Found) -
 
 
 def _own_key(home: Home) -> Path:
-    """Return the key of this home; made, and named in ``upgrade_keys``, the first time.
+    """Return the key of this home, made the first time; ``upgrade_keys`` names it from now on.
 
     A person who may run ``batos update`` here may also write that file.
     """
     key = home.upgrade / KEY
     if not key.exists():
         home.upgrade.mkdir(mode=0o700, exist_ok=True)
-        line = instructions.make_key(key)
-        with home.upgrade_keys.open("a", encoding="utf-8") as stream:
-            stream.write(f"{line}\n")
-        home.upgrade_keys.chmod(0o600)
+        draft = key.with_suffix(".new")  # a killed process may have left half of it
+        draft.unlink(missing_ok=True)
+        instructions.make_key(draft)
+        draft.replace(key)
+    line = instructions.public_line(key)
+    held = home.upgrade_keys.read_text(encoding="utf-8") if home.upgrade_keys.exists() else ""
+    if line.split()[:2] not in [each.split()[:2] for each in held.splitlines()]:
+        gap = "" if held.endswith("\n") or not held else "\n"
+        write_whole(home.upgrade_keys, f"{held}{gap}{line}\n")
     return key
 
 

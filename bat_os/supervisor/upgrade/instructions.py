@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 LARGEST: Final = 64 << 10
 KIND: Final = "ed25519"
 OPEN: Final = "unsigned"
@@ -172,15 +174,19 @@ def check_signature(instructions: Instructions, keys: Path) -> str:
 
 def sign(document: dict[str, Any], key: Path) -> dict[str, Any]:
     """Return instructions with their digest, signed with the private key in ``key``."""
+    data = canonical(document)
+    signature = _read_key(key).sign(data)
+    return seal(document) | {"sig": base64.b64encode(signature).decode()}
+
+
+def _read_key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     try:
-        secret = _decode(key.read_text(encoding="ascii").strip(), 32, str(key))
+        secret = _decode(path.read_text(encoding="ascii").strip(), 32, str(path))
     except (OSError, ValueError) as error:
-        raise UpgradeError(f"the key {key} cannot be read: {error}") from error
-    data = canonical(document)
-    signature = Ed25519PrivateKey.from_private_bytes(secret).sign(data)
-    return seal(document) | {"sig": base64.b64encode(signature).decode()}
+        raise UpgradeError(f"the key {path} cannot be read: {error}") from error
+    return Ed25519PrivateKey.from_private_bytes(secret)
 
 
 def seal(document: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_key(path: Path) -> str:
-    """Write a new private key to ``path``; return the line for ``upgrade_keys``."""
+    """Write a new private key to ``path``; return its ``public_line``."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
@@ -200,7 +206,12 @@ def make_key(path: Path) -> str:
         raise UpgradeError(f"the key {path} cannot be written: {error}") from error
     with os.fdopen(handle, "wb") as stream:
         stream.write(base64.b64encode(key.private_bytes_raw()) + b"\n")
-    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    return public_line(path)
+
+
+def public_line(path: Path) -> str:
+    """Return the public part of the private key in ``path``, as the line for ``upgrade_keys``."""
+    public = base64.b64encode(_read_key(path).public_key().public_bytes_raw()).decode()
     return f"{KIND} {public} {path.stem}"
 
 

@@ -7,6 +7,7 @@ import pytest
 from bat_os.cli.show.bundle import redact_line
 from bat_os.cli.show.leaving import OURS
 from bat_os.core.redaction import hide_secrets
+from bat_os.supervisor.home import FileLock
 from tests.cli.clients import verb
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
@@ -61,6 +62,55 @@ async def test_with_two_yes_the_data_goes_and_what_is_not_ours_stays(serving):
     assert ended.status == 0, ended
     assert [path.name for path in home.iterdir()] == ["thesis.odt"]
     assert "not of BAT OS" in ended.out
+
+
+async def test_a_persons_files_stay_in_folders_with_names_of_ours(serving):
+    home = serving.home
+    own = [home / name for name in (
+        "backups/photos/a.jpg", "backups/daily-2026-11-24/a.txt", "keys/house.txt", "log/2019.txt",
+        "run/race.gpx", "versions/draft-2/a.odt", "forks/bike/a.txt", "forge/anvil.txt",
+    )]  # fmt: skip
+    for file in own:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    async with serving.client() as kernel:
+        made = home / "backups" / "daily-2026-11-23"
+        await kernel.request("backup", body={"folder": str(made)}, timeout=60)
+        await kernel.request("backup", body={"folder": str(home / "backups" / "mine")}, timeout=60)
+    ended = await verb(home, "uninstall", "--data", given=b"yes\nhome\n")
+    assert ended.status == 0, ended
+    left = {path for path in home.rglob("*") if path.is_file()}
+    assert {path for path in left if home / "backups" / "mine" not in path.parents} == {*own}
+    assert (home / "backups" / "mine" / "manifest.json").exists()
+    assert not is_there(made)
+
+
+async def test_a_daemon_of_another_home_goes_on_and_data_elsewhere_is_named(serving, tmp_path):
+    home = tmp_path / "other"
+    home.mkdir()
+    away = tmp_path / "blobs"
+    (home / "batos.toml").write_text(
+        f'connect = "{serving.home},{serving.home}"\nblob_dir = "{away}"\n'
+        'image = "postgres://ann:hunter2@db.example/mind"\n'
+    )
+    ended = await verb(home, "uninstall", "--json")
+    assert ended.status == 0, ended
+    stays = [one["where"] for one in ended.json["stays"]]
+    assert str(away) in stays
+    assert any("db.example/mind" in where for where in stays)
+    assert "hunter2" not in ended.out
+    async with serving.client() as kernel:
+        assert (await kernel.request("health"))["pid"]
+
+
+async def test_data_stays_while_a_process_holds_the_image(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "live_image.fs").write_bytes(b"kept")
+    with FileLock(home / "live_image.fs.lock").acquire():
+        ended = await verb(home, "uninstall", "--data", given=b"yes\nhome\n")
+    assert ended.status != 0
+    assert (home / "live_image.fs").read_bytes() == b"kept"
 
 
 async def test_all_that_a_daemon_makes_in_a_home_is_deleted(serving):
