@@ -15,7 +15,7 @@ export default function Settings() {
 function Looks() {
   const { theme } = use("theme");
   const speak = (code) => loadWords(code).then(() => location.reload());
-  return html`<section class="block"><h3>${t("looks")}</h3><div class="inline"><label class="grow">${t("language")}<select class="field" onChange=${(e) => speak(e.target.value)}>${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} selected=${code === language}>${name}</option>`)}</select></label>
+  return html`<section class="block"><h3>${t("looks")}</h3><div class="inline looks"><label>${t("language")}<select class="field" onChange=${(e) => speak(e.target.value)}>${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} selected=${code === language}>${name}</option>`)}</select></label>
     <button type="button" class="chip" data-theme-now=${theme || ""} onClick=${switchTheme}><${Icon} name="sun" size=${15} />${t("theme")}</button></div></section>`;
 }
 

@@ -79,6 +79,7 @@ function Flows() {
     if (done !== null) setGiving(false);
   };
   const revoke = (one) => act(() => set("disallow", one), t("flow.revoked", named(one)), () => set("allow", one));
+  if (!told.error && !live.length && !flows?.flows.length) return null; // there is nothing yet that could go anywhere
   return html`<section class="block" aria-label=${t("flows")}><h3>${t("flows")}<span class="filters"><button type="button" class="chip" disabled=${!live.length} onClick=${() => setGiving(true)}><${Icon} name="plus" size=${14} />${t("flow.give")}</button></span></h3>
     <p class="dim small">${t("flows.more")}</p><${Trouble} error=${told.error} again=${told.again} />
     ${flows && !flows.flows.length && html`<${Empty} icon="shield" title=${t("flows.empty")} />`}

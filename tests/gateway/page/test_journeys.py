@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import nullcontext
 
 import pytest
 import pytest_asyncio
@@ -48,7 +49,7 @@ async def test_a_guess_is_confirmed_by_one_key(screen):
     await screen.page.press("#sentence", "Enter")
     answer = screen.page.locator(".turn").nth(1).locator(".facts .badge").first
     await expect(answer).not_to_have_text("guess")
-    await expect(screen.page.locator(".turn").nth(1).locator(".said")).to_contain_text("yes")
+    await expect(screen.page.locator(".turn").nth(1).locator(".mine")).to_contain_text("yes")
 
 
 async def test_choices_are_buttons(screen):
@@ -69,9 +70,27 @@ async def test_a_consent_is_a_card_whose_no_reads_nothing(screen, tmp_path):
     assert await card.get_by_role("button").count() >= 3
     await screen.page.press("#sentence", "Enter")  # no key gives a permission by mistake
     await expect(screen.page.locator(".turn")).to_have_count(1)
-    await card.get_by_role("button", name="no", exact=True).click()
+    await card.get_by_role("button", name="No", exact=True).click()
     await screen.page.locator(".turn").nth(1).locator(".facts").wait_for()
     await expect(screen.page.locator(".turns")).not_to_contain_text("crown jewels")
+
+
+@pytest.mark.parametrize("way", ["for this answer", "from now on: ", "all of "])
+async def test_each_yes_of_a_consent_answers_at_once(screen, tmp_path, way):
+    note = tmp_path / "note.txt"
+    note.write_text("the spare key is under the fern")
+    reply = await screen.say(f"read the file {note}")
+    await reply.get_by_role("button", name=re.compile(way)).click()
+    answer = screen.page.locator(".turn").nth(1).locator(".reply")
+    await expect(answer).to_contain_text("under the fern")
+    await expect(screen.page.locator("#sentence")).to_be_focused()
+
+
+async def test_what_the_mind_says_stands_apart_from_what_a_person_said(screen):
+    reply = await screen.say("hello")
+    said = await screen.page.locator(".turn p").first.bounding_box()
+    told = await reply.bounding_box()
+    assert told["x"] < said["x"], "an answer begins at the left; what was said ends at the right"
 
 
 async def test_a_change_in_the_talk_is_taken_back_by_its_button(screen):
@@ -120,17 +139,23 @@ async def test_a_slot_is_changed_and_the_change_taken_back(screen):
     await expect(page.get_by_role("button", name="Change rain")).to_have_text("14.5")
 
 
-async def test_a_slot_that_others_have_changed_is_not_overwritten(screen):
+@pytest.mark.parametrize("hears", [False, True])
+async def test_a_slot_that_others_have_changed_is_not_overwritten(screen, hears):
     page, http = screen.page, screen.http
     await screen.enter("#/image/garden_obj")
     await page.get_by_role("button", name="Change rain").click()
-    await page.route("**/objects/garden_obj", lambda route: route.abort())  # it hears of nothing
-    await http.ask("PUT", "/objects/garden_obj/slots/rain", {"value": 99},
-                   headers={"if-match": "*"})  # fmt: skip
+    if not hears:
+        await page.route("**/objects/garden_obj", lambda route: route.abort())
+    now = (await http.ask("GET", "/objects/garden_obj")).json
+    asked = page.expect_response("**/objects/garden_obj") if hears else nullcontext()
+    async with asked:
+        await http.ask("PUT", "/objects/garden_obj/slots/rain", {"value": 99 + now["slots"]["rain"]},
+                       headers={"if-match": "*"})  # fmt: skip
     await page.get_by_label("Change rain").fill("1")
     await page.get_by_label("Change rain").press("Enter")
     await expect(page.locator(".toast.bad")).to_contain_text("changed in the meantime")
-    assert (await http.ask("GET", "/objects/garden_obj")).json["slots"]["rain"] == 99
+    kept = (await http.ask("GET", "/objects/garden_obj")).json
+    assert kept["slots"]["rain"] == 99 + now["slots"]["rain"]
     screen.may_fail = True
 
 

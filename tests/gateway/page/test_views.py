@@ -122,7 +122,7 @@ async def test_a_list_is_ticked_added_to_and_what_was_taken_off_comes_back(scree
 async def test_what_is_said_elsewhere_shows_up_by_itself(screen):
     pane = await show(screen, "knowledge")
     rows = pane.get_by_role("listitem")
-    await expect(pane.get_by_role("heading", name="What you have told")).to_be_visible()
+    await expect(pane.get_by_role("heading", name="What you told me")).to_be_visible()
     said = {"body": {"text": "remember that the winch is from 1972"}}
     assert (await screen.http.ask("POST", "/verbs/say", said)).status == 200
     await expect(rows.filter(has_text="the winch is from 1972")).to_be_visible()
