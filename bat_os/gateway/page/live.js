@@ -50,7 +50,7 @@ async function load(at) {
   if (at) {
     const first = await ask(`/objects?limit=1&at=${encodeURIComponent(at)}`);
     const objects = await pages("/objects", "objects", null, at);
-    const nodes = objects.map((one) => ({ ...one, refers: [], methods: one.selectors.map((s) => [s, ""]) }));
+    const nodes = objects.map((one) => ({ ...one, refers: [], methods: [] })); // what their state was is not told
     put({ nodes, past: first.at || null });
     return;
   }

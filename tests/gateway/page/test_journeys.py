@@ -146,16 +146,16 @@ async def test_a_slot_that_others_have_changed_is_not_overwritten(screen, hears)
     await page.get_by_role("button", name="Change rain").click()
     if not hears:
         await page.route("**/objects/garden_obj", lambda route: route.abort())
-    now = (await http.ask("GET", "/objects/garden_obj")).json
+    theirs = (await http.ask("GET", "/objects/garden_obj")).json["slots"]["rain"] + 99
     asked = page.expect_response("**/objects/garden_obj") if hears else nullcontext()
     async with asked:
-        await http.ask("PUT", "/objects/garden_obj/slots/rain", {"value": 99 + now["slots"]["rain"]},
+        await http.ask("PUT", "/objects/garden_obj/slots/rain", {"value": theirs},
                        headers={"if-match": "*"})  # fmt: skip
     await page.get_by_label("Change rain").fill("1")
     await page.get_by_label("Change rain").press("Enter")
     await expect(page.locator(".toast.bad")).to_contain_text("changed in the meantime")
     kept = (await http.ask("GET", "/objects/garden_obj")).json
-    assert kept["slots"]["rain"] == 99 + now["slots"]["rain"]
+    assert kept["slots"]["rain"] == theirs
     screen.may_fail = True
 
 
@@ -233,6 +233,62 @@ async def test_what_is_typed_while_the_palette_is_on_its_way_is_kept(chromium, s
         await page.get_by_role("option", name="litres").wait_for()
         await page.keyboard.press("Enter")
         await expect(page.locator(".inspector .source")).to_contain_text("def litres")
+
+
+async def test_the_palette_opens_what_a_button_of_a_view_opens(screen):
+    page = screen.page
+    wishes = {"Give a permission": "#/world", "Make a token": "#/settings",
+              "Add a text": "#/knowledge", "New object": "#/image"}  # fmt: skip
+    for wish, view in wishes.items():
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type(wish)
+        await page.get_by_role("option", name=wish).first.wait_for()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("dialog", name=wish)).to_be_visible()
+        assert (await page.evaluate("location.hash")).startswith(view)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_every_verb_is_a_form_that_the_palette_finds(screen):
+    page, http = screen.page, screen.http
+    await screen.enter("#/image/garden_obj")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type(
+        "make a new object whose parent"
+    )  # what the verb derive says of itself
+    await page.get_by_role("option", name="derive").click()
+    form = page.get_by_role("dialog", name="derive")
+    await expect(form.get_by_label("target")).to_have_value("garden_obj")
+    await form.get_by_label("name").fill("bad name!")
+    await form.get_by_role("button", name="Do it").click()
+    await expect(form.get_by_role("alert")).to_be_visible()
+    assert await screen.audit() == []
+    await form.get_by_label("name").fill("greenhouse_obj")
+    await page.keyboard.press("Enter")
+    await expect(form.locator("output")).to_contain_text("greenhouse_obj")
+    made = await http.ask("GET", "/objects/greenhouse_obj")
+    assert made.json["parents"] == ["garden_obj"]
+    await form.get_by_role("button", name="Close").first.click()
+    await page.locator(".toast").get_by_role("button", name="Undo").click()
+    await expect(page.locator(".toast").filter(has_text="Taken back")).to_be_visible()
+    assert (await http.ask("GET", "/objects/greenhouse_obj")).status == 404
+    screen.may_fail = True  # the browser logs the refused name
+
+
+async def test_a_phone_has_the_slider_over_time(chromium, stocked):
+    size = {"width": 390, "height": 844}
+    async with window(chromium, stocked, viewport=size, is_mobile=True, has_touch=True) as screen:
+        await screen.enter("#/image")
+        slider = screen.page.get_by_role("slider", name="Look at an earlier moment")
+        await expect(slider).to_be_hidden()
+        await screen.page.get_by_role("button", name="Time").first.tap()
+        await expect(slider).to_be_enabled()
+        await slider.press("ArrowLeft")
+        await expect(screen.page.get_by_text("As of")).to_be_visible()
+        await screen.page.get_by_role("button", name="Back to now").tap()
+        await expect(screen.page.get_by_text("As of")).to_have_count(0)
+        assert await screen.audit() == []
 
 
 async def test_the_palette_is_there_before_it_is_asked_for(chromium, stocked):
