@@ -90,7 +90,7 @@ class Mind:
             notes = Path(folder) / "regatta.txt"
             notes.write_text(NOTES)
             self.run("learn", str(notes))
-        for sentence in SENTENCES:
+        for sentence in (*SENTENCES, SAY[0]):  # the first to calculate loads what that needs
             self.run(sentence)
 
 

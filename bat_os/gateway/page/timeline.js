@@ -22,16 +22,20 @@ export async function travel(at) {
   }
 }
 
-async function moments() {
+/** Return the moments, the earliest first; of those that are known only newer ones are asked for. */
+async function moments(known) {
   const all = [];
+  const last = known.at(-1)?.id;
   let before = "";
   for (let i = 0; i < PAGES; i++) {
     const told = await ask(`/moments?limit=200&before=${before}`);
     all.push(...told.moments);
     before = told.before;
-    if (!before) break;
+    if (!before || told.moments.some((one) => one.id === last)) break;
   }
-  return all.filter((one) => one.mission || one.names.some((name) => !name.includes(":"))).reverse();
+  const found = all.filter((one) => one.mission || one.names.some((name) => !name.includes(":"))).reverse();
+  const at = found.findIndex((one) => one.id === last);
+  return at < 0 ? found : [...known, ...found.slice(at + 1)];
 }
 
 /** Says that another time is shown, and leads back. */
@@ -64,16 +68,19 @@ export function Timeline() {
   const { at, log, nodes, slider: open } = use("at", "log", "nodes", "slider");
   const [all, setAll] = useState([]);
   const timer = useRef(0);
+  const due = useRef(0);
   const marks = useRef(null);
   useEffect(() => {
-    let is = true;
-    if (!nodes.length) return;
-    const wait = setTimeout(() => moments().then((told) => is && (setAll(told), put({ moments: told }))).catch(() => {}), all.length ? 1500 : 300);
-    return () => {
-      is = false;
-      clearTimeout(wait);
+    if (!nodes.length || due.current) return;
+    const look = async () => {
+      const heard = state.log;
+      const told = await moments(state.moments).catch(() => null);
+      if (told) setAll(told);
+      if (told) put({ moments: told });
+      due.current = state.log === heard ? 0 : setTimeout(look, 1500);
     };
-  }, [log.length, nodes.length > 0]);
+    due.current = setTimeout(look, all.length ? 1500 : 300);
+  }, [log, nodes.length > 0]);
   useEffect(() => drawMarks(marks.current, all), [all, open]);
   const last = all.length;
   const value = at ? Math.max(0, all.findIndex((one) => one.id === at)) : last;

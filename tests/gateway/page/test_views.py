@@ -209,6 +209,26 @@ async def test_the_whole_page_shows_an_earlier_moment_and_what_changed_since(scr
     await pane.get_by_role("option", name=re.compile("^later")).wait_for()
 
 
+async def test_the_slider_hears_of_commits_after_the_log_is_full(screen):
+    """The log keeps a certain number of lines: that it is as long as before says nothing."""
+    page, http = screen.page, screen.http
+    slider = page.get_by_role("slider", name="Look at an earlier moment")
+    await expect(slider).to_be_enabled()
+    await page.evaluate("""async () => {
+        const { hear } = await import("/page/live.js");
+        for (let i = 0; i < 500; i++) {
+            hear("change", { names: ["genesis_obj"], note: "made up", n: i, id: `${i}`, at: i });
+        }
+    }""")
+    await page.locator(".thought").filter(has_text="made up").first.wait_for()
+    asked = {"target": "genesis_obj", "body": {"name": "late_obj"}}
+    assert (await http.ask("POST", "/verbs/derive", asked)).status == 200
+    made = await http.ask("GET", "/moments?limit=200")
+    shown = [one for one in made.json["moments"]
+             if one["mission"] or any(":" not in name for name in one["names"])]  # fmt: skip
+    await expect(slider).to_have_attribute("max", str(len(shown)))
+
+
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 async def test_axe_finds_nothing_serious_in_any_view(chromium, stocked, scheme):
     async with window(chromium, stocked, color_scheme=scheme) as screen:
