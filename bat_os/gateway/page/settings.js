@@ -6,7 +6,9 @@ import { Backups, Forks } from "./copies.js";
 import { act, Badge, copy, Dialog, Empty, Icon, IconButton, Trouble, useAsked, Waiting, useWish } from "./parts.js";
 import { clean, line } from "./safe.js";
 import { state, switchTheme, use } from "./store.js";
-import { lasting, LANGUAGES, language, loadWords, size, t } from "./words.js";
+import { lasting, LANGUAGES, language, loadWords, moreWords, size, t } from "./words.js";
+
+await moreWords("settings");
 
 export default function Settings() {
   return html`<div class="columns"><div class="scroll column"><${Looks} /><${Models} /><${Tokens} /></div><div class="scroll column"><${Health} /><${Backups} /><${Forks} /><${Space} /></div></div>`;
