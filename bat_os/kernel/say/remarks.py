@@ -493,7 +493,7 @@ def _name(heard: Heard, room: str) -> str:
 def _chosen(heard: Heard) -> int:
     """Return the number that a person has chosen, by the number or by its words, or 0."""
     if (said := heard.typed.text) in (all_of := heard.conversation.question.get("choices", [])):
-        return all_of.index(said) + 1
+        return int(all_of.index(said)) + 1
     if found := _NUMBER.match(heard.sentence.text):
         return int(found[1])
     form = heard.form if _name(heard, "talk") == "choice" else None
