@@ -182,6 +182,8 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
         wants = f"missing for a run: {forge['missing']} (--anyway starts without)"
         screen.answer(f"idle; {forge['new']} new gold records in {forge['clusters']} clusters")
         screen.note(wants if forge["missing"] else ready)
+        if forge["near"]:
+            screen.note(f"{forge['near']} more are too much like the exam to learn from")
     else:
         done = ""
         if "step" in forge:

@@ -30,9 +30,10 @@ from bat_os.core.gate import Gate, judge
 from bat_os.errors import ArgumentsError, BatError, BusyError, ModelError, ResourceError
 from bat_os.image import runs
 from bat_os.image.history import entries
+from bat_os.kernel.exam.sitting import read_paper
 from bat_os.kernel.forge.child import ADAPTER, ORDER, QUIET_SECONDS, RECORDS, Child
 from bat_os.kernel.forge.comparing import Side, Trial, find_tasks, side_of
-from bat_os.kernel.idle.curator import curate
+from bat_os.kernel.idle.curator import alike_wishes, curate
 from bat_os.method.golden import GOLD, TRAIN, digest_of
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Smithy:
         self._task: asyncio.Task[None] | None = None
         self._trial: Trial | None = None
         self._fault = ""
+        self._near = 0  # gold records that are too much like the exam to learn from
 
     async def start(self, *, anyway: bool = False) -> dict[str, Any]:
         """Begin a run, or go on with the one that was stopped; return what ``status`` does.
@@ -254,8 +256,17 @@ class Smithy:
         return model, ["ALFRED", *(persona for persona in alike if persona != "ALFRED")]
 
     async def _gold(self) -> list[dict[str, Any]]:
+        """Return the gold to train on; what is much like a task of the exam is not learned."""
         records = await curate(self._context)
-        return [one for one in records if (one["grade"], one["split"]) == (GOLD, TRAIN)]
+        gold = [one for one in records if (one["grade"], one["split"]) == (GOLD, TRAIN)]
+        if not gold:
+            return []
+        tasks = [task.brief for task in read_paper().tasks]
+        embed = self._context.catalog.embed
+        alike = alike_wishes(await embed([one["wish"] for one in gold]), await embed(tasks))
+        apart = [one for one, row in zip(gold, alike, strict=True) if not row.any()]
+        self._near = len(gold) - len(apart)
+        return apart
 
     async def _missing(self, gold: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return how much of the gold is new, and what is missing for a run."""
@@ -268,7 +279,8 @@ class Smithy:
             wants.append(f"{LEAST_GOLD - len(new)} more gold records")
         if clusters < LEAST_CLUSTERS:
             wants.append(f"{LEAST_CLUSTERS - clusters} more clusters of them")
-        return {"new": len(new), "clusters": clusters, "missing": " and ".join(wants)}
+        missing = " and ".join(wants)
+        return {"new": len(new), "clusters": clusters, "missing": missing, "near": self._near}
 
     async def _go_on(self) -> None:
         about = self._about()

@@ -212,15 +212,22 @@ async def test_with_install_only_two_examples_with_different_answers_are_enough(
     mind = make_mind(image, cell, model, idle="install")
     heart = Heartbeat(mind, install)
     heart.around = clock.around()
-    two = (*FLAT, {"args": [[[3]]], "kwargs": {}, "result": [3]})
-    for name, examples in (("flatten", two), ("unfold", FLAT)):
+    one = {**FLAT[0], "result": "1-2!"}  # the search for programs finds nothing that fits
+    two = one, {"args": [[[3]]], "kwargs": {}, "result": "3!"}
+    for name, examples in (("flatten", two), ("unfold", (one,))):
         mission = await open_mission(image, name, [[1], [2]], examples=examples)
-        await CognitiveCycle(mind, lambda *_: None).run(mission)
-    model.default = GOOD
+        answer = await CognitiveCycle(mind, lambda *_: None).run(mission)
+        assert answer["type"] == "error", answer
+    model.default = ' return "-".join(str(y) for x in items for y in x) + "!"'
     await beat_all(heart)
     found = await graph(image)
     assert "flatten" in found["genesis_obj"]
     assert "unfold" not in found["genesis_obj"]
+    told = (await ask(mind, "since"))["text"]
+    assert "I learned flatten, which had failed: it gives all of your examples; " in told
+    assert "`batos unlearn genesis_obj flatten` takes it back." in told
+    assert told.endswith("Nothing else was changed.")
+    assert (await ask(mind, "since"))["text"] == ""
 
 
 async def test_nothing_is_done_while_somebody_is_there_or_the_machine_is_busy(
