@@ -47,7 +47,8 @@ DECIDED: Final = 3  # before a kind can go quiet; then below one taken in three 
 class Proposal:
     """Something that a person may take."""
 
-    # ``practice``, ``doubt``, ``mend``, ``duplicate``, ``unused``, ``stale`` or ``forge``
+    # ``practice``, ``doubt``, ``mend``, ``canary``, ``duplicate``, ``unused``, ``slow``,
+    # ``shadowed``, ``stale`` or ``forge``
     kind: str
     key: str  # the same for the same finding, so that it comes once
     what: str  # in one sentence
