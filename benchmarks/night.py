@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from bat_os.kernel.context import KernelContext
 
-FIRST = 1000  # of the objects that a start of this program makes; no two starts share a number
+FIRST = 1000  # objects that one bench may make; no two share a number, also in copies
 DAY, SLEPT, DECIDED = "day", "slept", "decided"
 FAILED, UNSEEN, EVERYDAY = "briefs that failed", "tasks never seen", "everyday requests"
 BEFORE, AFTER = "before", "after"
@@ -92,7 +92,6 @@ class Night:
     diary: Diary
     cases: list[Case]
     options: argparse.Namespace
-    first: int  # of the objects of this start
 
     @property
     def home(self) -> Path:
@@ -134,7 +133,8 @@ async def ask(bench: Bench, case: Case, kind: Kind) -> dict[str, Any]:
 def bench_of(mind: KernelContext, night: Night) -> Bench:
     """Return a bench whose objects are new."""
     roster: Any = Metered(mind.roster)
-    return Bench(replace(mind, roster=roster), night.first)
+    night.diary.add("bench", time.time())
+    return Bench(replace(mind, roster=roster), FIRST * len(night.diary.of("bench")))
 
 
 async def ask_all(home: Path, night: Night, part: str, cases: list[Case], kind: Kind) -> None:
@@ -303,9 +303,8 @@ def _ends(night: Night, when: str, name: str) -> str:
 async def run(options: argparse.Namespace, folder: Path) -> Night:
     """Return a night on a new image, or the rest of one, with what the mind can do around it."""
     diary = Diary(folder / "night.jsonl")
-    diary.add("start", time.time())
     cases = load(options.briefs)[: options.limit or None]
-    night = Night(folder, diary, cases, options, FIRST * len(diary.of("start")))
+    night = Night(folder, diary, cases, options)
     await ask_all(night.home, night, DAY, cases, Kind(DAY, with_example=options.examples))
     if not diary.of(SLEPT):
         await measure(night, BEFORE)
