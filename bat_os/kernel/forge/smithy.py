@@ -99,7 +99,6 @@ class Smithy:
         self._task: asyncio.Task[None] | None = None
         self._trial: Trial | None = None
         self._fault = ""
-        self._near = 0  # gold records that are too much like the exam to learn from
 
     async def start(self, *, anyway: bool = False) -> dict[str, Any]:
         """Begin a run, or go on with the one that was stopped; return what ``status`` does.
@@ -147,7 +146,8 @@ class Smithy:
             if self._trial is not None:
                 facts |= {"tried": self._trial.done, "of": self._trial.of}
         else:
-            facts = await self._missing(await self._gold())
+            records, near = await self._gold()
+            facts = {**await self._missing(records), "near": near}
         return {"state": state, **facts, **({"fault": self._fault} if self._fault else {})}
 
     async def next_run(self) -> int:
@@ -160,7 +160,7 @@ class Smithy:
         learned = await self._context.image.transact(
             lambda root: sum(1 for _ in islice(entries.learned(root), LEAST_GOLD)), note="count"
         )
-        if learned < LEAST_GOLD or (await self._missing(await self._gold()))["missing"]:
+        if learned < LEAST_GOLD or (await self._missing((await self._gold())[0]))["missing"]:
             return 0
         return await self._context.image.transact(runs.next_number, note="look for runs")
 
@@ -216,7 +216,7 @@ class Smithy:
         model, personas = self._writers()
         if context.roster.is_remote(model):
             raise ModelError(f"model {model} runs on a server; the forge trains those in the image")
-        records = await self._gold()
+        records, _ = await self._gold()
         missing = (await self._missing(records))["missing"]
         if missing and not anyway:
             raise ArgumentsError(f"too little to learn from yet: {missing}")
@@ -255,18 +255,17 @@ class Smithy:
         ]
         return model, ["ALFRED", *(persona for persona in alike if persona != "ALFRED")]
 
-    async def _gold(self) -> list[dict[str, Any]]:
-        """Return the gold to train on; what is much like a task of the exam is not learned."""
+    async def _gold(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the gold to train on, and how many are left out: much like a task of the exam."""
         records = await curate(self._context)
         gold = [one for one in records if (one["grade"], one["split"]) == (GOLD, TRAIN)]
         if not gold:
-            return []
+            return [], 0
         tasks = [task.brief for task in read_paper().tasks]
         embed = self._context.catalog.embed
         alike = alike_wishes(await embed([one["wish"] for one in gold]), await embed(tasks))
         apart = [one for one, row in zip(gold, alike, strict=True) if not row.any()]
-        self._near = len(gold) - len(apart)
-        return apart
+        return apart, len(gold) - len(apart)
 
     async def _missing(self, gold: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return how much of the gold is new, and what is missing for a run."""
@@ -279,8 +278,7 @@ class Smithy:
             wants.append(f"{LEAST_GOLD - len(new)} more gold records")
         if clusters < LEAST_CLUSTERS:
             wants.append(f"{LEAST_CLUSTERS - clusters} more clusters of them")
-        missing = " and ".join(wants)
-        return {"new": len(new), "clusters": clusters, "missing": missing, "near": self._near}
+        return {"new": len(new), "clusters": clusters, "missing": " and ".join(wants)}
 
     async def _go_on(self) -> None:
         about = self._about()
