@@ -40,7 +40,7 @@ from bat_os.cli.parser import verbs_of  # noqa: E402
 from bat_os.cli.verbs import make_parser  # noqa: E402
 from bat_os.core.verbs import COMMANDS  # noqa: E402
 from bat_os.image.missions import WHO  # noqa: E402
-from bat_os.sentence.wording import LANGUAGES, is_findable  # noqa: E402
+from bat_os.sentence.wording import EDGES, LANGUAGES, is_findable  # noqa: E402
 
 Text = str | tuple[str, str]  # a template, or its singular and plural
 # Methods and functions that show a text, and which of their arguments are texts.
@@ -87,7 +87,7 @@ class Scope(ast.NodeVisitor):
         """Take the texts of a call that shows some."""
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         kind = getattr(errors, name, None)
-        if isinstance(kind, type) and name not in UNSEEN:
+        if (isinstance(kind, type) and name not in UNSEEN) or name == "report":
             self._take(node.args[:1])
         elif self._of_people and name in SHOWN:
             self._take(node.args[: SHOWN[name]])
@@ -145,7 +145,7 @@ class Scope(ast.NodeVisitor):
         if worth(first) and (text, line) not in self.found:
             self.found.append((text, line))
 
-    def _texts(  # noqa: PLR0911 - one for each kind of expression
+    def _texts(  # noqa: PLR0911, C901 - one for each kind of expression
         self, node: ast.expr, depth: int = 0
     ) -> list[Text]:
         """Return the templates of an expression; none for what is no text of ours."""
@@ -162,6 +162,10 @@ class Scope(ast.NodeVisitor):
                 return [text for each in values for text in self._texts(each, depth + 1)]
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return self._join([left, right], depth)
+            case ast.Subscript(value=ast.Name(name)):  # of a table of texts
+                tables = [each for each in self._values_of(name) if isinstance(each, ast.Dict)]
+                texts = [each for table in tables for each in table.values]
+                return [text for each in texts for text in self._texts(each, depth + 1)]
             case ast.Name(name):
                 known = self._values_of(name)
                 return [text for each in known for text in self._texts(each, depth + 1)]
@@ -282,7 +286,8 @@ def _name_of(value: ast.expr) -> str:  # noqa: PLR0911 - one for each kind of ex
         case ast.Subscript(slice=ast.Constant(str(name))):
             return re.sub(r"\W", "_", name)
         case ast.Call(
-            func=ast.Name("len" | "str" | "repr" | "cut" | "max" | "min"), args=[arg, *_]
+            func=ast.Name("len" | "str" | "repr" | "cut" | "max" | "min" | "translate"),
+            args=[arg, *_],
         ):
             return _name_of(arg)
         case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(str(name)), *_]):
@@ -338,14 +343,15 @@ def _read_tables() -> Iterator[str]:
         yield from (text for text in texts if text and text != SUPPRESS and worth(text))
     yield from (does for _, does in WHO.values())
     yield from (name for name, _ in CHECKS)
-    yield from (OK, WARNING, BROKEN)
+    yield from ("starting", "running", "waiting", "restarting", "upgrading", "stopped", "failed")
+    yield from (OK, WARNING, BROKEN, "examples:", "example:")  # of the help of a verb
 
 
 def _split(text: Text) -> list[Text]:
     """Return a text without the space around it: as one message, or one a line if it has many."""
     if not isinstance(text, str):
-        return [(text[0].strip(), text[1].strip())]
-    return [line.strip() for line in text.split("\n") if worth(line)]
+        return [(text[0].strip(EDGES), text[1].strip(EDGES))]
+    return [line.strip(EDGES) for line in text.split("\n") if worth(line)]
 
 
 def renew(catalog: Catalog) -> None:

@@ -36,6 +36,15 @@ _NUMBER: Final = re.compile(r"argument (.+?): invalid (?:int|float) value: '([^'
 _MISSING: Final = "the following arguments are required: "
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Says before a usage line that it is one, in the language of the terminal."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        """Add the usage line."""
+        prefix = f"{translate('usage:')} " if prefix is None else prefix
+        super().add_usage(usage, actions, groups, prefix)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises instead of printing and leaving; ``--help`` still does both."""
 
@@ -102,7 +111,7 @@ class Parser(argparse.ArgumentParser):
         action = next(one for one in self._actions if _label(one) == name)
         known = [str(choice) for choice in action.choices or () if choice]
         meant = guess(given, known)
-        return f"no {name.lower()} {given!r}" + (f"; {meant}" if meant else "")
+        return f"there is no {name.lower()} {given!r}" + (f"; {meant}" if meant else "")
 
     def _name_missing(self, listed: str) -> str:
         """Return words as usage lines have them; an option keeps its lower case."""

@@ -368,7 +368,11 @@ def show_status(home: Home) -> int:
         if status is not None and status.reason:
             print(translate(f"  last     {status.reason}, {status.since}"))
     else:
-        print(translate(f"BAT OS {status.version} is {status.state}, since {status.since}."))
+        print(
+            translate(
+                f"BAT OS {status.version} is {translate(status.state)}, since {status.since}."
+            )
+        )
         print(
             translate(
                 f"  daemon   {f'process {status.pid}' if status.pid else 'none at the moment'}"

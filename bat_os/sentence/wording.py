@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
 SOURCE: Final = "en"
-LEAST: Final = 5  # letters of ours in a text with values; with fewer it could be any text
+LEAST: Final = 4  # letters of ours in a text with values; with fewer it could be any text
 LONGEST: Final = 4_000  # characters of a text that is looked up; longer ones are data
+EDGES: Final = " \n\t;,"  # around a text that is part of a line
 DEEPEST: Final = 4  # texts within texts
 # One message of a catalog: its flags, what is said, its plural, and its translations.
 _MESSAGE: Final = re.compile(
@@ -62,7 +63,7 @@ class _Template:
 
     @functools.cached_property
     def weight(self) -> int:
-        """How many characters are not of values: the template with most of them is the right one."""
+        """How many characters are ours: the template with most of them is the right one."""
         return sum(map(len, self._literals))
 
     @functools.cached_property
@@ -89,7 +90,7 @@ def split(template: str) -> list[tuple[str, str | None]]:
 def is_findable(template: str) -> bool:
     """Return whether the template of a text can be found again.
 
-    >>> is_findable("erased"), is_findable("no object {name}"), is_findable("by {name}")
+    >>> is_findable("erased"), is_findable("no object {name}"), is_findable("to {name}")
     (True, True, False)
     """
     parts = split(template)
@@ -127,14 +128,14 @@ class Wording:
         return self._say(text, DEEPEST)
 
     def _say(self, text: str, depth: int) -> str:
-        bare = text.strip()
+        bare = text.strip(EDGES)
         if not bare or len(text) > LONGEST:
             return text
         said = self._find(bare, depth)
         if said is None and "\n" in bare:
             said = "\n".join(self._say(line, depth) for line in bare.split("\n"))
         elif said is None and "; " in bare:  # two texts, one after the other
-            said = "; ".join(self._find(each, depth) or each for each in bare.split("; "))
+            said = "; ".join(self._say(each, depth) for each in bare.split("; "))
         elif said is None and ": " in bare:  # what it is about, and a text
             about, _, rest = bare.partition(": ")
             said = f"{about}: {self._find(rest, depth) or rest}"
@@ -148,7 +149,9 @@ class Wording:
         first = _FIRST.match(text)
         near = [*(self._templates(first[0]) if first else ()), *self._templates("")]
         for template in sorted(near, key=lambda each: -each.weight):
-            if (values := template.match(text)) is not None:
+            if (values := template.match(text)) is not None and (
+                len(template.forms) == 1 or any(map(_NUMBER.fullmatch, values.values()))
+            ):
                 return self._fill(template, values, depth - 1)
         return None
 
@@ -161,7 +164,7 @@ class Wording:
     def _fill(self, template: _Template, values: Mapping[str, str], depth: int) -> str:
         form = 0
         if len(template.forms) > 1:
-            count = next((int(each) for each in values.values() if _NUMBER.fullmatch(each)), 2)
+            count = next(int(each) for each in values.values() if _NUMBER.fullmatch(each))
             form = min(self._plural(count), len(template.forms) - 1)
         known = {
             name: self._say(value, depth) if name.endswith("_") else value

@@ -119,9 +119,9 @@ async def _guard(name: str, check: Check, facts: Facts) -> list[Outcome]:
     return outcomes
 
 
-def show(body: Mapping[str, Any], _screen: Screen) -> None:
+def show(body: Mapping[str, Any], screen: Screen) -> None:
     """Write a line for each check, its advice below, and the totals."""
-    console = Canvas()
+    console = Canvas(plain=screen.plain)
     margin = _STATE + max(cell_len(translate(name)) for name, _ in CHECKS) + 2
     width = max(console.width - 1 - margin, _NARROWEST) if console.is_terminal else None
     for check in body["checks"]:
@@ -146,10 +146,10 @@ def summarize(checks: Iterable[Mapping[str, Any]]) -> str:
     """
     states = [check["state"] for check in checks]
     count = {state: states.count(state) for state in (BROKEN, WARNING, OK)}
-    parts = [f"{count[OK]} ok", f"{count[WARNING]} warning{'s' * (count[WARNING] != 1)}"]
+    warnings = f"{count[WARNING]} warning{'s' * (count[WARNING] != 1)}"
     if count[BROKEN]:
-        return f"{count[BROKEN]} broken, {parts[1]}, {parts[0]}."
-    return f"Nothing is broken: {parts[0]}, {parts[1]}."
+        return f"{count[BROKEN]} broken, {warnings}, {count[OK]} ok."
+    return f"Nothing is broken: {count[OK]} ok, {warnings}."
 
 
 def _fold(text: str, width: int | None) -> list[str]:
