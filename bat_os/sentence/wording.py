@@ -6,7 +6,7 @@
 The code writes English, with its values in it: so errors cross the wire, so logs and ``--json``
 have them. A catalog, ``languages/wording.<code>.po``, has the templates, ``no object named
 {name}``, which ``deploy/words.py`` takes out of the code. Here the template of a text is found
-again, by everything in it that is no value. What has none is shown as it is, in English.
+again, by everything in it that is not a value. What has none is shown in English.
 
     {name}      a value: it is put into the translation unchanged
     {error_}    a text of ours: it is translated too
