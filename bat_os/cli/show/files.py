@@ -180,8 +180,11 @@ def _show_pack(body: Mapping[str, Any], screen: Screen) -> None:
 def _policy(policy: Mapping[str, Any]) -> str:
     if not policy["auto"]:
         return "packed only when asked to"
-    least = show_size(policy["floor"])
-    return f"packed when the file has doubled, from {least} on; {policy['days']:g} days kept"
+    least, days = show_size(policy["floor"]), f"{policy['days']:g} days"
+    return (
+        f"packed when the file has doubled, or after {days} is a quarter larger, from {least} on; "
+        f"{days} kept"
+    )
 
 
 def _show_space(body: Mapping[str, Any], screen: Screen) -> None:
