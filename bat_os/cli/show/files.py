@@ -180,10 +180,10 @@ def _show_pack(body: Mapping[str, Any], screen: Screen) -> None:
 def _policy(policy: Mapping[str, Any]) -> str:
     if not policy["auto"]:
         return "packed only when asked to"
-    least, days = show_size(policy["floor"]), f"{policy['days']:g} days"
+    least = show_size(policy["floor"])
     return (
-        f"packed when the file has doubled, or after {days} is a quarter larger, from {least} on; "
-        f"{days} kept"
+        f"packed when the file has doubled, or is a sixth larger after a week, from {least} on; "
+        f"{policy['days']:g} days kept"
     )
 
 
