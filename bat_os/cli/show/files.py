@@ -181,7 +181,10 @@ def _policy(policy: Mapping[str, Any]) -> str:
     if not policy["auto"]:
         return "packed only when asked to"
     least = show_size(policy["floor"])
-    return f"packed when the file has doubled, from {least} on; {policy['days']:g} days kept"
+    return (
+        f"packed when the file has doubled, or is a sixth larger after a week, from {least} on; "
+        f"{policy['days']:g} days kept"
+    )
 
 
 def _show_space(body: Mapping[str, Any], screen: Screen) -> None:

@@ -364,14 +364,14 @@ def _install(service: Service, home: Home) -> dict[str, Any]:
         draft.replace(service.path)
     except OSError as error:
         raise StorageError(f"{service.path} cannot be written: {error}") from error
-    return _report(service, "installed", _run_all(service.enable))
+    return _report(service, "installed", _run_all(service.enable, service.absent))
 
 
 def remove_service(service: Service, _home: Home) -> dict[str, Any]:
     """Unregister a service and remove its file; ``done`` says what happened."""
     if not service.path.exists():
         return _report(service, "not installed", "")
-    trouble = _run_all(service.disable)
+    trouble = _run_all(service.disable, service.absent)
     try:
         service.path.unlink(missing_ok=True)
     except OSError as error:
@@ -388,8 +388,8 @@ def _report(service: Service, done: str, trouble: str) -> dict[str, Any]:
     }
 
 
-def _run_all(commands: Sequence[Sequence[str]]) -> str:
-    """Run system commands in turn; return why one failed, or ""."""
+def _run_all(commands: Sequence[Sequence[str]], absent: Sequence[int]) -> str:
+    """Run system commands in turn; return why one failed, or "". ``absent`` is no failure."""
     for command in commands:
         if shutil.which(command[0]) is None:
             return f"{command[0]} is not installed, so nothing was registered"
@@ -399,7 +399,7 @@ def _run_all(commands: Sequence[Sequence[str]]) -> str:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{' '.join(command)}: {error}"
-        if done.returncode:
+        if done.returncode and done.returncode not in absent:
             said = " ".join((done.stderr or done.stdout).split())[:300]
             return f"{' '.join(command)}: {said or f'status {done.returncode}'}"
     return ""
