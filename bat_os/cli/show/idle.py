@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import to_json
+from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, opened
 from bat_os.errors import ArgumentsError
@@ -136,7 +137,7 @@ def _show_budget(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_accepted(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"done: {body['done']}")
+    screen.say(f"done: {body['done']}")
     if undo := body["undo"]:
         version = f" {undo['version']}" if undo["version"] else ""
         screen.note(f"batos {undo['verb']} {undo['target']} {undo['selector']}{version} undoes it")
@@ -149,7 +150,7 @@ def _show_dismissed(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_since(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(body["text"] or "Nothing came of it.")
+    screen.answer(body["text"] or translate("Nothing came of it."))
     _show_budget(body, screen)
 
 
@@ -192,7 +193,7 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
     if state == "idle":
         ready = "ready: batos forge start"
         wants = f"missing for a run: {forge['missing']} (--anyway starts without)"
-        screen.answer(f"idle; {forge['new']} new gold records in {forge['clusters']} clusters")
+        screen.say(f"idle; {forge['new']} new gold records in {forge['clusters']} clusters")
         screen.note(wants if forge["missing"] else ready)
         if forge.get("near"):  # an older daemon does not say it
             screen.note(f"{forge['near']} more are too much like the exam to learn from")
@@ -204,7 +205,7 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
             )
         elif "tried" in forge:
             done = f", {forge['tried']} of {forge['of']} sets of drafts"
-        screen.answer(f"run {forge['run']} is {state}{done}")
+        screen.say(f"run {forge['run']} is {state}{done}")
         if state == "stopped":
             screen.note("batos forge start goes on with it")
     if "fault" in forge:
