@@ -189,9 +189,9 @@ def _number(tag: str) -> tuple[int, ...]:
 
 def _show_update(body: Mapping[str, Any], screen: Screen) -> None:
     if not body["newer"]:
-        screen.answer(f"BAT OS {body['from']} is the newest version.")
+        screen.say(f"BAT OS {body['from']} is the newest version.")
         return
-    screen.answer(f"from {body['from']} to {body['to']}, commit {body['commit'][:12]}")
+    screen.say(f"from {body['from']} to {body['to']}, commit {body['commit'][:12]}")
     lines = "\n".join(body["changes"]).splitlines()
     if lines:
         screen.note("What changes for you:")
@@ -203,7 +203,7 @@ def _show_update(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note("nothing was changed; batos update upgrades to it")
         return
     reason = f" ({body['reason']})" if body["reason"] else ""
-    screen.answer(f"{body['stage'].replace('_', ' ')}{reason}")
+    screen.say(f"{body['stage'].replace('_', ' ')}{reason}")
     if body["stage"] == "done":
         screen.note(f"watchdog and clients follow with: git merge --ff-only {body['commit'][:12]}")
 

@@ -80,17 +80,17 @@ async def tell_status(ask: Ask) -> Mapping[str, Any]:
 def _show_status(body: Mapping[str, Any], screen: Screen) -> None:
     kernel, watchdog = body["kernel"], body["watchdog"]
     if kernel and not (watchdog and watchdog["running"]):
-        screen.answer(f"BAT OS {kernel.get('version')} is running, without a watchdog.")
-        screen.answer(f"  daemon   process {kernel.get('pid')}")
-        screen.answer(f"  home     {body['home']}")
+        screen.say(f"BAT OS {kernel.get('version')} is running, without a watchdog.")
+        screen.say(f"  daemon   process {kernel.get('pid')}")
+        screen.say(f"  home     {body['home']}")
     else:
         show_status(Home(Path(body["home"])))
     if kernel:
-        screen.answer(f"  says     {_describe_health(kernel)}")
+        screen.say(f"  says     {_describe_health(kernel)}")
         for line in kernel.get("lost", ()):
-            screen.answer(f"  lost     {line}; see batos doctor")
+            screen.say(f"  lost     {line}; see batos doctor")
     elif body["trouble"]:
-        screen.answer(f"  trouble  {body['trouble']}")
+        screen.say(f"  trouble  {body['trouble']}")
 
 
 def _describe_health(health: Mapping[str, Any]) -> str:
