@@ -163,6 +163,7 @@ class Run:
             "went_on_p50_s": round(held[len(held) // 2], 2) if held else None,
             "went_on_p95_s": round(held[int(len(held) * 0.95)], 2) if held else None,
             "went_on_most_s": round(held[-1], 2) if held else None,
+            "went_on_s": [round(each, 2) for each in held],
         }
 
 
@@ -188,12 +189,14 @@ def main():
     parser.add_argument("--engine", choices=["zeo", "postgres"], default="zeo")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--server-kills", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1, help="of when and whom it kills")
     options = parser.parse_args()
+    random.seed(options.seed)
     with tempfile.TemporaryDirectory() as name, storage_of(options.engine) as engine:
         found = asyncio.run(
             campaign(Path(name), engine, kills=options.kills, server_kills=options.server_kills)
         )
-    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
