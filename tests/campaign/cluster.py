@@ -4,9 +4,10 @@
     python -m tests.campaign.cluster --engine postgres       with BATOS_TEST_POSTGRES
     python -m tests.campaign.cluster --server-kills 50       the ZEO server instead of kernels
 
-Each brief has a key, which its method keeps in its object. Clients know all kernels, and go on at
-the next one with the key. In the end a reader that is no kernel counts each key in the image, and
-looks for briefs that were accepted and that nobody ends.
+One kernel is killed at a time, or two at once. Each brief has a key, which its method keeps in its
+object. Clients know all kernels, and go on at the next one with the key. In the end a reader that
+is no kernel counts each key in the image, and looks for briefs that were accepted and that nobody
+ends.
 """
 
 import argparse
@@ -114,13 +115,17 @@ class Run:
                         await asyncio.sleep(0.1)
 
     async def kill_kernels(self, count):
-        for _ in range(count):
+        while count > 0:
             await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311
-            number = random.randrange(len(self.kernels))  # noqa: S311
-            self.kernels[number].kill()
-            self.kills.append((time.monotonic(), number))
-            self.kernels[number] = self.start(number)
-            await self.kernels[number].until_ready()
+            doomed = random.sample(range(len(self.kernels)), min(random.choice((1, 2)), count))  # noqa: S311
+            for number in doomed:
+                self.kernels[number].kill()
+                self.kills.append((time.monotonic(), number))
+            for number in doomed:
+                self.kernels[number] = self.start(number)
+            for number in doomed:
+                await self.kernels[number].until_ready()
+            count -= len(doomed)
 
     async def kill_server(self, count):
         for _ in range(count):
