@@ -136,6 +136,31 @@ async def test_an_outage_is_a_storage_error_that_passes_by_itself(storage):
 
 
 @every_server
+async def test_what_was_read_is_kept_until_another_process_commits(storage):
+    image, other = ImageStore.open(storage.uri(wait=1)), ImageStore.open(storage.uri())
+    looks = []
+
+    def look(root):
+        looks.append(root["n"])
+        return root["n"]
+
+    for number in range(5):
+        await other.transact(lambda root, number=number: root.update(n=number), note="change it")
+        await image.catch_up()
+        for _ in range(3):
+            assert await image.read(("n",), look, note="look") == number
+    assert looks == [0, 1, 2, 3, 4]
+    await other.close()
+    with storage.away():
+        pass
+    await until_back(image)
+    assert await image.read(("n",), look, note="look") == 4
+    assert await image.read(("n",), look, note="look") == 4
+    assert looks == [0, 1, 2, 3, 4, 4]
+    await image.close()
+
+
+@every_server
 async def test_a_server_that_goes_in_the_middle_of_a_transaction_leaves_all_or_nothing(storage):
     image = ImageStore.open(storage.uri(wait=1))
     await image.transact(lambda root: root.update(n=1, m=1), note="start")
