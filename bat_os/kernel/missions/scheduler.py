@@ -120,6 +120,10 @@ class Scheduler:
         """How many missions have not ended."""
         return len(self._jobs)
 
+    def running(self) -> set[str]:
+        """Return the ids of the missions that have a task."""
+        return set(self._jobs)
+
     @contextlib.contextmanager
     def room(self, session: str) -> Iterator[None]:
         """Hold a place for one more brief until it is stored and started.
