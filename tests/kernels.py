@@ -141,7 +141,8 @@ class ThinkingKernel:
     async def serve(self, parts):
         """Serve ``self.mind``, with nothing to prepare."""
         self.door = f"ipc://{self.home.path}/run/kernel.sock"
-        self.kernel = Kernel(self.mind, [(self.door, "")], self.steps, lambda event: None, parts.verbs)
+        doors = [(self.door, "")]
+        self.kernel = Kernel(self.mind, doors, self.steps, lambda event: None, parts.verbs)
         self.kernel.ahead = self.ahead
         serving = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self.kernel.run(serving.set_result))

@@ -242,7 +242,7 @@ class Kernel:
     def _introduce(self, dispatcher: Dispatcher) -> Performer:
         """Let those know of the dispatcher who were there before it; return who performs."""
         context, orchestrator = self.context, self.context.orchestrator
-        orchestrator.intake = dispatcher.intake
+        orchestrator.scheduler = self._scheduler
         orchestrator.heartbeat = self.heartbeat
         orchestrator.performer = performer = Performer(context, self._journal)
         if self._tending is None:

@@ -153,10 +153,11 @@ class Tending:
 
     async def _drop(self, missing: set[str]) -> None:
         """Stop what runs here and is another kernel's by now; its next write would be refused."""
-        for mission_id in missing and await self._image.transact(
-            lambda root: desks.taken(root, missing), note="look whose they are"
-        ):
-            self._scheduler.cancel(mission_id)
+        if not missing:
+            return
+        note = "look whose they are"
+        for one in await self._image.transact(lambda root: desks.taken(root, missing), note=note):
+            self._scheduler.cancel(one)
 
     async def _lead(self, *, leads: bool) -> None:
         if leads == self.leads:
