@@ -276,7 +276,7 @@ class Kernel:
             "less": self.heartbeat.politeness.reason,
             "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,
-            "image": _describe(self.context.image),
+            "image": _describe(self.context.image) | {"inbox_seconds": self._inbox_seconds()},
             "profile": self.context.profile.name,
             "models": self.context.roster.stats(),
             "cell": self.context.cell.stats(),
@@ -284,6 +284,10 @@ class Kernel:
             "cluster": {"engine": type(self.context.image.storage).__name__}
             | (self._tending.facts() if self._tending is not None else {}),
         }
+
+    def _inbox_seconds(self) -> float:
+        since = self.context.catalog.waits_since
+        return round(time.monotonic() - since, 3) if since else 0.0
 
     def _introduction(self) -> dict[str, Any]:
         """Return what this kernel says of itself to the others."""
