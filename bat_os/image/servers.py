@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import zodburi
-from ZODB.POSException import POSError, StorageError
+from ZODB.POSException import ConflictError, POSError, StorageError
 
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.storage import open_storage, present
@@ -105,7 +105,7 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
     """
     try:
         factory, options = zodburi.resolve_uri(location)
-        return ServerDB(_with_fresh_oids(factory()), **{**limits, **options})
+        return ServerDB(_mend(factory()), **{**limits, **options})
     except (zodburi.NoResolverForScheme, ImportError) as error:
         scheme = location.partition(":")[0]
         raise StorageError(f"no package here opens {scheme}:// images; {INSTALL}") from error
@@ -115,19 +115,39 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
         raise
 
 
-def _with_fresh_oids(storage: Any) -> Any:
-    """Have a ZEO client drop the object ids that it holds in store once its server has gone.
+def _mend(storage: Any) -> Any:
+    """Mend two faults of ZEO's client.
 
-    The next server gives out again those that were not used yet, to any client. Two objects would
-    get one id, and commits fail until the old ones are used up.
+    The object ids that it holds in store it keeps when its server has gone. The next server gives
+    out again those that were not used yet, to any client. Two objects would get one id, and commits
+    fail until the old ones are used up.
+
+    A commit that is beaten each time that it has resolved its conflicts goes on after nine votes as
+    if it had won. The server, which holds no lock for it, then fails at the end of the commit.
     """
-    if (notify := getattr(storage, "notify_disconnected", None)) is not None:
+    if (notify := getattr(storage, "notify_disconnected", None)) is None:
+        return storage
+    call, vote = storage._call, storage.tpc_vote
+    beaten = False  # at the last vote; the storage has one commit at a time
 
-        def drop() -> None:
-            storage._oids.clear()
-            notify()
+    def drop() -> None:
+        storage._oids.clear()
+        notify()
 
-        storage.notify_disconnected = drop
+    def noting(method: str, *args: Any, **options: Any) -> Any:
+        nonlocal beaten
+        answer = call(method, *args, **options)
+        if method == "vote":
+            beaten = any(isinstance(each, dict) for each in answer or ())
+        return answer
+
+    def vote_or_lose(about: Any) -> Any:
+        resolved = vote(about)
+        if beaten:
+            raise ConflictError("another writer won each vote")
+        return resolved
+
+    storage.notify_disconnected, storage._call, storage.tpc_vote = drop, noting, vote_or_lose
     return storage
 
 

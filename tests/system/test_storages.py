@@ -248,6 +248,39 @@ async def test_a_forbidden_class_in_a_conflict_is_refused(storage, trap, tmp_pat
     await image.close()
 
 
+@pytest.mark.parametrize("storage", ["zeo"], indirect=True)
+async def test_a_commit_that_is_beaten_at_each_vote_runs_again(storage):
+    image, other = ImageStore.open(storage.uri()), ImageStore.open(storage.uri())
+    await image.transact(lambda root: root.update(n=Length()), note="start")
+    loop, resolve, left = asyncio.get_running_loop(), image.storage.tryToResolveConflict, [20]
+
+    def beat():
+        change = other.transact(lambda root: root["n"].change(1), note="beat it")
+        asyncio.run_coroutine_threadsafe(change, loop).result(60)
+
+    def resolve_and_lose(*conflict):
+        if left[0]:
+            left[0] -= 1
+            beat()
+        return resolve(*conflict)
+
+    image.storage.tryToResolveConflict = resolve_and_lose
+    runs = []
+
+    def work(root):
+        root["n"].change(100)
+        if not runs:
+            beat()
+        runs.append(1)
+
+    await image.transact(work, note="count")
+    assert len(runs) > 1
+    await image.catch_up()
+    assert await image.transact(lambda root: root["n"](), note="look") == 100 + 1 + 20 - left[0]
+    await other.close()
+    await image.close()
+
+
 def test_a_missing_package_is_named():
     with pytest.raises(StorageError, match=INSTALL):
         ImageStore.open("nowhere://mind")
