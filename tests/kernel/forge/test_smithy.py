@@ -317,3 +317,23 @@ async def test_a_run_that_was_begun_unasked_is_a_person_s_once_they_start_it(
         assert await smithy.next_run() == 0
         await until(smithy, lambda status: status["state"] == "idle")
     assert (await seen(image))["runs"][0]["outcome"] == "promoted"
+
+
+async def test_gold_that_is_much_like_the_exam_is_not_learned_and_is_counted(
+    world, image, monkeypatch
+):
+    smithy, _ = world()
+    asked = PAPER.tasks[0].brief
+    records = [
+        {"grade": "gold", "split": "train", "wish": wish, "cluster": wish, "digest": wish}
+        for wish in (asked, "fold a paper hat", "paint the fence", "water the plants")
+    ]
+
+    async def curate(mind):
+        return records
+
+    monkeypatch.setattr(module, "curate", curate)
+    gold, _ = await smithy._gold()
+    assert [one["wish"] for one in gold] == [one["wish"] for one in records[1:]]
+    status = await smithy.status()
+    assert (status["new"], status["near"]) == (3, 1)
