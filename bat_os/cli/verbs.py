@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli import background, licences, update, upgrade
+from bat_os.cli import background, cluster, licences, update, upgrade
 from bat_os.cli import parser as completion
 from bat_os.cli.answer import status_of
 from bat_os.cli.connection import (
@@ -58,8 +58,9 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    access, background, bundle, completion, files, history, hosts, idle, knowledge, leaving,
-    licences, minds, missions, models, objects, personas, schedules, system, update, upgrade,
+    access, background, bundle, cluster, completion, files, history, hosts, idle, knowledge,
+    leaving, licences, minds, missions, models, objects, personas, schedules, system, update,
+    upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()

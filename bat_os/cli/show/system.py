@@ -389,7 +389,7 @@ def _report(service: Service, done: str, trouble: str) -> dict[str, Any]:
 
 
 def _run_all(commands: Sequence[Sequence[str]], absent: Sequence[int]) -> str:
-    """Run system commands in turn; return why one failed, or "". ``absent`` is no failure."""
+    """Run system commands in turn; return why one failed, or "". ``absent`` counts as done."""
     for command in commands:
         if shutil.which(command[0]) is None:
             return f"{command[0]} is not installed, so nothing was registered"

@@ -104,7 +104,7 @@ async def export_all(
         ``folder``, ``counts`` by kind, and ``left``: what stayed behind, in words.
 
     Raises:
-        ArgumentsError: The folder is there already, or is no absolute path.
+        ArgumentsError: The folder is there already, or is not an absolute path.
     """
     check_absolute(folder, "the folder of an export")
     tid = await image.transact(_last, note="find the last transaction")
