@@ -7,7 +7,7 @@ python -m benchmarks.agent --others PYTHON   also the longer wishes by smolagent
                                              default model; ``agent_others.py`` says how
 
 Tools are ranked by MiniLM; where none leads, the default model says how likely the request is.
-``benchmarks/agent_cases.py`` says what each set of requests is.
+``agent_cases.py`` and ``agent_later.py`` say what each set of requests is.
 """
 
 from __future__ import annotations
@@ -48,17 +48,8 @@ from bat_os.kernel.agent.choosing import (
 from bat_os.kernel.agent.distil import distil
 from bat_os.ports import Prompt, Sampling
 from bat_os.sentence.reading import read_sentence
-from benchmarks.agent_cases import (
-    FRESH,
-    KNOWN,
-    LATER,
-    LATER_TOOLS,
-    LONGER,
-    NEW,
-    OTHER,
-    OTHER_TOOLS,
-    TOOLS,
-)
+from benchmarks.agent_cases import FRESH, KNOWN, LONGER, NEW, OTHER, OTHER_TOOLS, TOOLS
+from benchmarks.agent_later import LAST, LAST_TOOLS, LATER, LATER_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +65,7 @@ CHANGES: Final = frozenset(
         *("remember", "write_file", "remind", "send_mail"),
         *("add_event", "play_music", "set_light", "start_timer"),
         *("book_table", "add_expense", "set_heating", "resize_image", "lock_door"),
+        *("extend_loan", "order_taxi", "report_bug", "log_workout", "print_document"),
     }
 )
 FILES: Final = {
@@ -179,8 +171,8 @@ def others(python: Path, seconds: int) -> None:
 
 async def choices() -> None:
     """Print how many of the requests get the right tool, and whole arguments."""
-    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH, *OTHER, *LATER)}
-    every = TOOLS | OTHER_TOOLS | LATER_TOOLS
+    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH, *OTHER, *LATER, *LAST)}
+    every = TOOLS | OTHER_TOOLS | LATER_TOOLS | LAST_TOOLS
     said = {name: (tool.about, _plain(_read(tool.example))) for name, tool in every.items()}
     known = {name: (compared(name, about), example) for name, (about, example) in said.items()}
     texts = [*(one for pair in known.values() for one in pair), *map(_plain, read.values())]
@@ -207,6 +199,7 @@ async def choices() -> None:
     sets = (
         ("known", KNOWN, TOOLS), ("new", NEW, TOOLS), ("fresh", FRESH, TOOLS),
         ("other tools", OTHER, OTHER_TOOLS), ("later tools", LATER, LATER_TOOLS),
+        ("last tools", LAST, LAST_TOOLS),
     )  # fmt: skip
     try:
         for title, requests, tools in sets:
@@ -248,7 +241,7 @@ async def _show(
             sure, sure_right = sure + 1, sure_right + (ranked[0].name == each.tool)
         whole[_call(each, sentence)] += 1
     count = len(requests)
-    aim = " (aim: 36)" if title == "later tools, weighed" else ""
+    aim = " (aim: 36)" if title == "last tools, weighed" else ""
     print(f"{title}: right tool {right}/{count}{aim}, among the first two {near}/{count}")
     calls = ", ".join(f"{whole[how]} {how}" for how in ("right", "asked", "wrong"))
     print(f"  taken without a question {sure}, of these right {sure_right}; whole calls: {calls}")
@@ -256,7 +249,7 @@ async def _show(
 
 def _call(asked: Request, sentence: Sentence) -> str:
     """Return whether the call of a request is right, lacks something that is asked, or is wrong."""
-    tool = (TOOLS | OTHER_TOOLS | LATER_TOOLS)[asked.tool]
+    tool = (TOOLS | OTHER_TOOLS | LATER_TOOLS | LAST_TOOLS)[asked.tool]
     names = tuple(tool.parameters)
     schema = {name: tool.schema.get(name, {"type": "string"}) for name in names}
     about = f"{asked.tool.replace('_', ' ')} {tool.about} {tool.example}"
