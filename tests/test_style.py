@@ -81,7 +81,10 @@ def test_a_script_at_the_top_only_hands_over(name):
 
 
 def imports_of(path: Path) -> set[Path]:
-    """Return the modules of the package that this one imports, for types and in functions too."""
+    """Return the modules of the package that this one imports, for types and in functions too.
+
+    To import a module of another folder runs that folder's ``__init__`` first.
+    """
     imported = set()
     for node in ast.walk(parse(path)):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("bat_os"):
@@ -89,6 +92,11 @@ def imports_of(path: Path) -> set[Path]:
         base = ROOT.joinpath(*node.module.split("."))
         targets = [(base / alias.name).with_suffix(".py") for alias in node.names]
         imported |= {t if t.exists() else base.with_suffix(".py") for t in targets}
+        imported |= {
+            folder / "__init__.py"
+            for folder in (base, *base.parents)
+            if folder.is_relative_to(PACKAGE) and not path.is_relative_to(folder)
+        }
     return {module for module in imported if module.exists() and module != path}
 
 

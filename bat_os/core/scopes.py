@@ -21,6 +21,7 @@ Scope = Literal["read", "send", "learn", "teach", "own", "person"]
 
 SCOPES: Final = ("read", "send", "learn", "teach", "own")
 PERSON: Final = "person"
+OTHERS: Final = "http:"  # how the names of callers begin that a gateway lets in
 _ORDER: Final = {name: rank for rank, name in enumerate((*SCOPES, PERSON))}
 # Messages that do the work of a verb, to any receiver.
 _MESSAGES: Final[Mapping[str, str]] = {

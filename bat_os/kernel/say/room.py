@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import Brief, checked
 from bat_os.core.protocol import Request
 from bat_os.core.schema import replace as replace_fields
-from bat_os.core.scopes import PERSON
+from bat_os.core.scopes import OTHERS, PERSON
 from bat_os.core.verbs import check
 from bat_os.errors import (
     ArgumentsError,
@@ -74,7 +74,6 @@ if TYPE_CHECKING:
 AGREEING: Final = 3  # skills whose answers are compared
 EXPRESSION: Final = "{expression}"  # a sentence that is arithmetic and nothing else
 EVALUATE: Final = ("calculator_obj", "evaluate")
-OTHERS: Final = "http:"  # how the names of callers begin that a gateway lets in
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
 OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
 MAX_SERIES: Final = 50  # answers in a row that are kept

@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from bat_os.core.schema import convert, read_json
+from bat_os.core.scopes import OTHERS
 from bat_os.core.settings import CARRIED, FILE, resolve
 from bat_os.core.values import Counted, check
 from bat_os.errors import ArgumentsError, BatError
@@ -35,7 +36,6 @@ from bat_os.image.history.experience import MAX_TALKS
 from bat_os.image.objects import find
 from bat_os.image.preferences import list_entries
 from bat_os.kernel import views
-from bat_os.kernel.say.room import OTHERS
 from bat_os.kernel.verbs.files import take_method
 from bat_os.kernel.verbs.intake import (
     SHORT,
