@@ -98,7 +98,8 @@ class Room:
 
     async def answer(self, request: Request, say: Say) -> dict[str, Any]:
         """Return the body of the reply to ``say``."""
-        return await self._answer_in(await self._open(request), request, say)
+        async with self._doors.alone(request.key):
+            return await self._answer_in(await self._open(request), request, say)
 
     async def _answer_in(
         self, conversation: Conversation, request: Request, say: Say
