@@ -1,7 +1,7 @@
 """What a night of idle work gives: the public briefs once, then practice and doubt. Real model.
 
     python benchmarks/night.py [--briefs FILE] [--examples] [--minutes N] [--limit N]
-                               [--unseen N] [--everyday N]
+                               [--unseen N] [--everyday N] [--folder FOLDER]
 
 Each brief is tried once, without an example, or with one. Then the mind is left alone for a
 simulated night: nobody comes, nothing is busy, and N minutes of processor time may be spent. The
@@ -11,27 +11,35 @@ installs a method that passes all tests of its brief, and as wrong otherwise.
 In the morning a person who knows the answers takes what is right and dismisses the rest. Before
 the night and after the morning, on copies of the image, three things are asked: the briefs that
 failed, again, of new objects; N tasks of the exam, which this mind has not seen; and N everyday
-requests, through the client (0 for none).
+requests, of a daemon (0 for none).
+
+All of it takes half an hour of processor time. With ``--folder`` it can be ended anywhere, also by
+a signal, and the same command goes on with it: the image and ``night.jsonl`` lie there.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bat_os.core.protocol import Request  # noqa: E402 - runs from a checkout
+from bat_os.client.client import KernelClient  # noqa: E402 - runs from a checkout
+from bat_os.core.protocol import Request  # noqa: E402 - as above
+from bat_os.core.values import to_wire  # noqa: E402 - as above
 from bat_os.core.verbs import check  # noqa: E402 - as above
 from bat_os.errors import BatError  # noqa: E402 - as above
 from bat_os.image import proposals  # noqa: E402 - as above
@@ -45,35 +53,60 @@ from benchmarks.mission import start, stop, until  # noqa: E402 - as above
 from benchmarks.processor import processor_seconds  # noqa: E402 - as above
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bat_os.kernel.context import KernelContext
 
-FIRST = 1000  # of the objects that a copy is measured with; those of the day are numbered from 1
+FIRST = 1000  # objects that one bench may make; no two share a number, also in copies
+DAY, SLEPT, DECIDED = "day", "slept", "decided"
+FAILED, UNSEEN, EVERYDAY = "briefs that failed", "tasks never seen", "everyday requests"
+BEFORE, AFTER = "before", "after"
+PATIENCE = 600.0  # seconds for a turn: a busy machine is no fault of the mind
 
 
-@dataclass
+class Diary:
+    """What was done so far, one JSON line each: (part, entry)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self._kept: list[list[Any]] = [json.loads(line) for line in lines]
+
+    def of(self, part: str) -> list[Any]:
+        """Return the entries of a part, the oldest first."""
+        return [entry for name, entry in self._kept if name == part]
+
+    def add(self, part: str, entry: Any) -> None:
+        """Note what was done; it is on disk when this returns."""
+        self._kept.append([part, entry])
+        with self._path.open("a", encoding="utf-8") as out:
+            out.write(json.dumps([part, entry]) + "\n")
+        print(f"{part}: {entry}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
 class Night:
-    """What came of it."""
+    """One night: what is asked, where the mind lives, and what was done so far."""
 
-    failed: list[str] = field(default_factory=list)  # selectors of briefs that failed in the day
-    wrong: list[str] = field(default_factory=list)  # installed in the day, and wrong
-    right: list[str] = field(default_factory=list)  # installed in the day, and right
-    found: list[str] = field(default_factory=list)  # failed, and proposed in the night
-    found_right: list[str] = field(default_factory=list)  # one of the choices is right
-    first_right: list[str] = field(default_factory=list)  # the first one is
-    doubted: list[str] = field(default_factory=list)
-    installed: list[str] = field(default_factory=list)  # in the night, by the mind itself
-    installed_wrong: list[str] = field(default_factory=list)
-    untaken: list[str] = field(default_factory=list)  # right, and could not be taken
-    seconds: float = 0.0  # of processor time
+    folder: Path
+    diary: Diary
+    cases: list[Case]
+    options: argparse.Namespace
 
+    @property
+    def home(self) -> Path:
+        """The mind that has the night."""
+        return self.folder / "home"
 
-@dataclass
-class Ability:
-    """What a mind can do: how many were right, and how many were wrong without a warning."""
+    def day(self, *wanted: str) -> list[str]:
+        """Return the selectors of the day that came to one of these ends."""
+        return [one["selector"] for one in self.diary.of(DAY) if one["end"] in wanted]
 
-    failed: Row = field(default_factory=lambda: Row("briefs that failed"))
-    unseen: Row = field(default_factory=lambda: Row("tasks never seen"))
-    everyday: Counter[str] = field(default_factory=Counter)
+    @property
+    def failed(self) -> list[Case]:
+        """The briefs that have to be asked again."""
+        names = self.day("failed")
+        return [case for case in self.cases if case.selector in names]
 
 
 async def learned_in(mind: KernelContext) -> dict[str, str]:
@@ -88,68 +121,82 @@ async def learned_in(mind: KernelContext) -> dict[str, str]:
     return await mind.image.transact(look, note="look")
 
 
-async def spend_day(mind: KernelContext, cases: list[Case], night: Night, examples: bool) -> None:
-    """Try each brief once."""
+async def ask(bench: Bench, case: Case, kind: Kind) -> dict[str, Any]:
+    """Run the mission of a brief; return how it ended."""
+    row = Row(kind.name)
+    await bench.run_mission(case, row, kind, {})
+    ends = {(0, 0): "failed", (1, 0): "wrong", (1, 1): "right"}
+    end = ends[row.installed, row.right]
+    return {"selector": case.selector, "end": end, "note": row.notes[-1]}
+
+
+def bench_of(mind: KernelContext, night: Night) -> Bench:
+    """Return a bench whose objects are new."""
     roster: Any = Metered(mind.roster)
-    bench, row = Bench(replace(mind, roster=roster)), Row("day")
-    for case in cases:
-        await bench.run_mission(case, row, Kind("day", with_example=examples), {})
-        note = row.notes[-1]
-        print(note, file=sys.stderr)
-        kinds = {"right": night.right, "WRONG": night.wrong}
-        verdict = note.split(":")[0].split()
-        kinds.get(verdict[-1] if len(verdict) == 2 else "", night.failed).append(case.selector)
+    night.diary.add("bench", time.time())
+    return Bench(replace(mind, roster=roster), FIRST * len(night.diary.of("bench")))
 
 
-async def sleep(mind: KernelContext, cases: list[Case], minutes: float, night: Night) -> None:
-    """Leave the mind alone for a night, and note what it has found."""
-    by_selector = {case.selector: case for case in cases}
-    before = await learned_in(mind)
-    bench = Bench(mind, FIRST)
-    heart = Heartbeat(replace(mind, options=replace(mind.options, idle="install")), install)
-    heart.around = Surroundings(
-        is_quiet=lambda seconds: True, spent=processor_seconds, busy=lambda: "",
-        budget=minutes * 60, now=time.time,
-    )  # fmt: skip
-    begun = processor_seconds()
-    while await heart.beat():
-        print(f"{processor_seconds() - begun:.0f} cpu s", file=sys.stderr)
-    night.seconds = processor_seconds() - begun
-    after = await learned_in(mind)
-    night.installed = sorted(set(after) - set(before))
-    for selector in night.installed:
-        if not await bench.is_right(by_selector[selector], after[selector]):
-            night.installed_wrong.append(selector)
-    for one in await mind.image.transact(proposals.standing, note="look"):
-        await decide(bench, one, by_selector, night)
+async def ask_all(home: Path, night: Night, part: str, cases: list[Case], kind: Kind) -> None:
+    """Ask the mind in ``home`` what it was not asked yet."""
+    left = cases[len(night.diary.of(part)) :]
+    if not left:
+        return
+    async with mind_in(home, 8) as mind:
+        bench = bench_of(mind, night)
+        for case in left:
+            night.diary.add(part, await ask(bench, case, kind))
 
 
-async def decide(bench: Bench, one: dict[str, Any], cases: dict[str, Case], night: Night) -> None:
-    """Count a proposal, and take its first right choice; dismiss it where it has none."""
-    selector, kind = one["rests_on"][0]["selector"], one["kind"]
-    print(f"{kind}: {one['what']} ({one['why']})", file=sys.stderr)
+async def sleep(night: Night) -> None:
+    """Leave the mind alone for a night, then decide on what it has found."""
+    async with mind_in(night.home, 8) as mind:
+        if not night.diary.of("known"):
+            night.diary.add("known", sorted(await learned_in(mind)))
+        spent = sum(night.diary.of(SLEPT))
+        heart = Heartbeat(replace(mind, options=replace(mind.options, idle="install")), install)
+        heart.around = Surroundings(
+            is_quiet=lambda seconds: True, spent=processor_seconds, busy=lambda: "",
+            budget=night.options.minutes * 60, now=time.time,
+        )  # fmt: skip
+        begun = processor_seconds()
+        while spent + processor_seconds() - begun < heart.around.budget and await heart.beat():
+            spent, begun = spent + (took := processor_seconds() - begun), begun + took
+            night.diary.add(SLEPT, round(took, 1))
+        after = await learned_in(mind)
+        bench = bench_of(mind, night)
+        if not night.diary.of("installed"):
+            new = sorted(set(after) - set(night.diary.of("known")[0]))
+            rights = [await bench.is_right(by_name(night)[name], after[name]) for name in new]
+            night.diary.add("installed", dict(zip(new, rights, strict=True)))
+        for one in await mind.image.transact(proposals.standing, note="look"):
+            night.diary.add(DECIDED, await decide(bench, one, night))
+
+
+def by_name(night: Night) -> dict[str, Case]:
+    """Return the briefs by their selectors."""
+    return {case.selector: case for case in night.cases}
+
+
+async def decide(bench: Bench, one: dict[str, Any], night: Night) -> dict[str, Any]:
+    """Take the first right choice of a proposal, or dismiss it; return what it was."""
+    selector, cases = one["rests_on"][0]["selector"], by_name(night)
     rights = []
     for choice in one["choices"]:
         deed = choice["deed"]
         is_new = deed["do"] == "install" and selector in cases
         rights.append(
             await bench.is_right(cases[selector], deed["source"]) if is_new
-            else deed.get("verb") == "verify-method" and selector in night.right
+            else deed.get("verb") == "verify-method" and selector in night.day("right")
         )  # fmt: skip
-    if kind == "doubt":
-        night.doubted.append(selector)
-    elif kind == "practice":
-        night.found.append(selector)
-        night.found_right += [selector] if any(rights) else []
-        night.first_right += [selector] if rights[0] else []
     body = {"n": one["n"], "choice": rights.index(True) + 1} if any(rights) else {"n": one["n"]}
     verb = "accept" if any(rights) else "dismiss"
-    request = check(Request(verb, body=body))
+    told = {"selector": selector, "kind": one["kind"], "rights": rights, "what": one["what"]}
     try:
-        await VERBS[verb](bench.mind, request, lambda _: None)
+        await VERBS[verb](bench.mind, check(Request(verb, body=body)), lambda _: None)
     except BatError as error:
-        print(f"{verb} has failed: {error}", file=sys.stderr)
-        night.untaken.append(selector)
+        return told | {"untaken": str(error)}
+    return told
 
 
 def unseen(count: int) -> list[Case]:
@@ -162,86 +209,110 @@ def unseen(count: int) -> list[Case]:
     ]  # fmt: skip
 
 
-async def measure(
-    home: Path, folder: Path, failed: list[Case], options: argparse.Namespace
-) -> Ability:
-    """Return what copies of the mind in ``home`` can do."""
-    able = Ability()
-    for row, cases in ((able.failed, failed), (able.unseen, unseen(options.unseen))):
-        copy = copy_of(home, folder)
-        async with mind_in(copy, 8) as mind:
-            roster: Any = Metered(mind.roster)
-            bench = Bench(replace(mind, roster=roster), FIRST)
+async def measure(night: Night, when: str) -> None:
+    """Ask copies of the mind what it can do."""
+    for name, cases in ((FAILED, night.failed), (UNSEEN, unseen(night.options.unseen))):
+        with copied(night, f"{when} {name}", len(cases)) as copy:
+            await ask_all(copy, night, f"{when} {name}", cases, Kind(name))
+    cases = everyday.read_cases(everyday.CASES, [], night.options.everyday or -1)
+    wanted = cases if night.options.everyday else []
+    part = f"{when} {EVERYDAY}"
+    with copied(night, part, len(wanted)) as copy:
+        if left := wanted[len(night.diary.of(part)) :]:
+            await live(copy, night, part, left)
+
+
+@contextmanager
+def copied(night: Night, part: str, count: int) -> Iterator[Path]:
+    """Give a copy of the mind as long as ``count`` entries of a part are not all there."""
+    copy = night.folder / part.replace(" ", "-")
+    begun, whole = copy / "begun", len(night.diary.of(part)) >= count
+    if not whole and not begun.exists():
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(night.home, copy, ignore=shutil.ignore_patterns("*.lock", "*.sock", "run"))
+        begun.touch()
+    yield copy
+    shutil.rmtree(copy, ignore_errors=True)
+
+
+async def live(home: Path, night: Night, part: str, cases: list[dict[str, Any]]) -> None:
+    """Say everyday requests to a daemon that serves a copy."""
+    kernel = start(home)
+    try:
+        await until(home, "ready")
+        async with KernelClient.at(home) as client:
             for case in cases:
-                await bench.run_mission(case, row, Kind(row.name), {})
-                print(f"{row.name}: {row.notes[-1]}", file=sys.stderr)
-        shutil.rmtree(copy)
-    if options.everyday:
-        copy = copy_of(home, folder)
-        kernel = start(copy)
-        try:
-            await until(copy, "ready")
-            cases = everyday.read_cases(everyday.CASES, [], options.everyday)
-            records = await asyncio.to_thread(everyday.run, copy, cases, everyday.LIMIT)
-        finally:
-            await asyncio.to_thread(stop, kernel)
-        able.everyday = Counter(one["verdict"] for one in records)
-        shutil.rmtree(copy)
-    return able
+                night.diary.add(part, [await say(client, case, turn) for turn in case["turns"]])
+    finally:
+        await asyncio.to_thread(stop, kernel)
 
 
-def copy_of(home: Path, folder: Path) -> Path:
-    """Return a copy of a home that nobody serves."""
-    copy = folder / "copy"
-    shutil.copytree(home, copy, ignore=shutil.ignore_patterns("*.lock", "*.sock"))
-    return copy
+async def say(client: KernelClient, case: dict[str, Any], turn: dict[str, Any]) -> str:
+    """Return the verdict on what one turn is answered."""
+    fields = {"session": case["id"], "ik": os.urandom(8).hex()}
+    begun = time.perf_counter()
+    try:
+        body = await client.request(
+            "say", timeout=PATIENCE, body={"text": turn["say"], "once": False}, **fields
+        )
+    except BatError as error:
+        body = {"error": {"code": error.code, "message": str(error)}}
+    line = json.dumps(to_wire(body), default=str)
+    reply = everyday.read_reply(0, line, time.perf_counter() - begun)
+    return everyday.judge(turn, reply, datetime.now().astimezone())
 
 
-def show(night: Night, before: Ability, after: Ability) -> None:
+def show(night: Night) -> None:
     """Print the figures."""
-    doubted = set(night.doubted)
+    decided, installed = night.diary.of(DECIDED), night.diary.of("installed")[0]
+    found = [one for one in decided if one["kind"] == "practice"]
+    doubted = {one["selector"] for one in decided if one["kind"] == "doubt"}
     rows = {
-        "installed in the day, right": night.right,
-        "installed in the day, wrong": night.wrong,
-        "failed in the day": night.failed,
-        "failed, and proposed in the night": night.found,
-        "  a choice is right": night.found_right,
-        "  the first choice is right": night.first_right,
-        "  could not be taken": night.untaken,
-        "wrong ones doubted": [name for name in night.wrong if name in doubted],
-        "right ones doubted": [name for name in night.right if name in doubted],
-        "installed by the mind itself": night.installed,
-        "  wrong": night.installed_wrong,
+        "installed in the day, right": night.day("right"),
+        "installed in the day, wrong": night.day("wrong"),
+        "failed in the day": night.day("failed"),
+        "failed, and proposed in the night": [one["selector"] for one in found],
+        "  a choice is right": [one["selector"] for one in found if any(one["rights"])],
+        "  the first choice is right": [one["selector"] for one in found if one["rights"][0]],
+        "  could not be taken": [one["selector"] for one in decided if "untaken" in one],
+        "wrong ones doubted": [name for name in night.day("wrong") if name in doubted],
+        "right ones doubted": [name for name in night.day("right") if name in doubted],
+        "installed by the mind itself": list(installed),
+        "  wrong": [name for name, right in installed.items() if not right],
     }
-    for name, found in rows.items():
-        print(f"{name:<40}{len(found):>4}  {', '.join(found)}")
-    print(f"{'processor time, s':<40}{night.seconds:>4.0f}")
+    for name, names in rows.items():
+        print(f"{name:<40}{len(names):>4}  {', '.join(names)}")
+    print(f"{'processor time, s':<40}{sum(night.diary.of(SLEPT)):>4.0f}")
     print(f"\n{'right / wrong / of':<40}{'before':>14}{'after':>14}")
-    for name in ("failed", "unseen"):
-        pair = [getattr(able, name) for able in (before, after)]
-        cells = [f"{row.right} / {row.installed - row.right} / {len(row.notes)}" for row in pair]
-        print(f"{pair[0].name:<40}{cells[0]:>14}{cells[1]:>14}")
-    cells = [
-        f"{found['right'] + found['honest']} / {found['wrong']} / {found.total()}"
-        for found in (before.everyday, after.everyday)
-    ]
-    print(f"{'everyday requests (right or honest)':<40}{cells[0]:>14}{cells[1]:>14}")
+    for name in (FAILED, UNSEEN):
+        print(
+            f"{name:<40}" + "".join(f"{_ends(night, when, name):>14}" for when in (BEFORE, AFTER))
+        )
+    cells = []
+    for when in (BEFORE, AFTER):
+        turns = Counter(one for turns in night.diary.of(f"{when} {EVERYDAY}") for one in turns)
+        cells.append(f"{turns['right'] + turns['honest']} / {turns['wrong']} / {turns.total()}")
+    print(f"{f'{EVERYDAY} (right or honest)':<40}{cells[0]:>14}{cells[1]:>14}")
 
 
-async def run(options: argparse.Namespace) -> tuple[Night, Ability, Ability]:
-    """Return what a night gives, on a new image, and what it can do before and after."""
+def _ends(night: Night, when: str, name: str) -> str:
+    ends = Counter(one["end"] for one in night.diary.of(f"{when} {name}"))
+    return f"{ends['right']} / {ends['wrong']} / {ends.total()}"
+
+
+async def run(options: argparse.Namespace, folder: Path) -> Night:
+    """Return a night on a new image, or the rest of one, with what the mind can do around it."""
+    diary = Diary(folder / "night.jsonl")
     cases = load(options.briefs)[: options.limit or None]
-    night = Night()
-    with tempfile.TemporaryDirectory(prefix="batos-night-") as name:
-        folder = Path(name)
-        home = folder / "home"
-        async with mind_in(home, 8) as mind:
-            await spend_day(mind, cases, night, options.examples)
-        failed = [case for case in cases if case.selector in night.failed]
-        before = await measure(home, folder, failed, options)
-        async with mind_in(home, 8) as mind:
-            await sleep(mind, cases, options.minutes, night)
-        return night, before, await measure(home, folder, failed, options)
+    night = Night(folder, diary, cases, options)
+    await ask_all(night.home, night, DAY, cases, Kind(DAY, with_example=options.examples))
+    if not diary.of(SLEPT):
+        await measure(night, BEFORE)
+    if not diary.of("morning"):
+        await sleep(night)
+        diary.add("morning", time.time())
+    await measure(night, AFTER)
+    return night
 
 
 def main() -> int:
@@ -253,12 +324,16 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=0, help="the first N briefs only")
     parser.add_argument("--unseen", type=int, default=20, help="so many tasks of the exam")
     parser.add_argument("--everyday", type=int, default=200, help="so many everyday requests")
+    parser.add_argument("--folder", type=Path, help="keep all there, and go on with what is there")
     options = parser.parse_args()
     for name in [one for one in os.environ if one.startswith("BATOS_")]:
         del os.environ[name]  # the shipped default
     # Whatever looks for the network finds a closed port.
     os.environ.update(dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"))
-    show(*asyncio.run(run(options)))
+    with tempfile.TemporaryDirectory(prefix="batos-night-") as folder:
+        kept = options.folder or Path(folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        show(asyncio.run(run(options, kept)))
     return 0
 
 

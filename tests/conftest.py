@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 
 # Before numpy: workers side by side, each with a thread for every core, wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What is expected of commands is their English, whatever the language of this machine.
+os.environ["LANGUAGE"] = os.environ["LC_ALL"] = "C.UTF-8"
 
 from bat_os.engines.minilm import packaged_embedder
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script

@@ -121,6 +121,7 @@ class ThinkingKernel:
         self.gate = asyncio.Event()
         self.mind = None
         self.ahead = ()
+        self.steps = ()
         self.options = {}
 
     def client(self):
@@ -140,7 +141,8 @@ class ThinkingKernel:
     async def serve(self, parts):
         """Serve ``self.mind``, with nothing to prepare."""
         self.door = f"ipc://{self.home.path}/run/kernel.sock"
-        self.kernel = Kernel(self.mind, [(self.door, "")], [], lambda event: None, parts.verbs)
+        doors = [(self.door, "")]
+        self.kernel = Kernel(self.mind, doors, self.steps, lambda event: None, parts.verbs)
         self.kernel.ahead = self.ahead
         serving = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self.kernel.run(serving.set_result))

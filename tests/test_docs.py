@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -160,3 +161,52 @@ def test_what_the_page_about_security_promises_is_held_by_tests(row):
     for path, name in named:
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
         assert name in [getattr(node, "name", "") for node in ast.walk(tree)], f"{path}::{name}"
+
+
+def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
+    command = ["-m", "mkdocs", "build", "--strict", "-f", "deploy/mkdocs.yml", "-d", tmp_path]
+    built = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=300,
+        check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    pages = sorted(tmp_path.rglob("*.html"))
+    sources = [page for page in PAGES if ROOT / "docs" in page.parents]
+    assert len(pages) >= len(sources)
+    loaded = re.compile(
+        r"<(?:script|img|iframe)[^>]*\bsrc=[\"']?(?:https?:)?//|<link[^>]*\bhref=[\"']?"
+        r"(?:https?:)?//(?![^>]*canonical)|@import|fonts\.g"
+    )
+    outside = {
+        page.name: found[0]
+        for page in pages
+        if (found := loaded.search(page.read_text(encoding="utf-8")))
+    }
+    assert outside == {}
+    for page in pages:  # each link leads to a file of the site, or to the web
+        if page.name == "404.html":  # it is shown anywhere, so its links begin at the root
+            continue
+        links = re.findall(
+            r'<(?:a|img)[^>]*(?:href|src)="([^"#:]+)', page.read_text(encoding="utf-8")
+        )
+        missing = [link for link in links if not (page.parent / link).exists()]
+        assert missing == [], page
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for part in ("Ten minutes", "How to", "Reference", "Why it is built so"):
+        assert part in text
+
+
+def test_each_page_of_the_docs_is_in_the_navigation():
+    listed = (ROOT / "deploy" / "mkdocs.yml").read_text(encoding="utf-8")
+    docs = ROOT / "docs"
+    pages = [page.relative_to(docs).as_posix() for page in docs.glob("**/*.md")]
+    assert [
+        page for page in pages if not re.search(rf"[ -]{re.escape(page)}$", listed, re.MULTILINE)
+    ] == []
+
+
+def test_the_pins_of_the_site_are_those_that_the_tests_use():
+    wanted = (ROOT / "deploy" / "requirements-docs.txt").read_text().splitlines()
+    pins = {line for line in wanted if "==" in line}
+    assert len(pins) == 2
+    assert pins <= {*(ROOT / "tests" / "requirements.txt").read_text().splitlines()}

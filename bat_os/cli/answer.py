@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.readable import show_date, to_json
+from bat_os.sentence.wording import read_wording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 EXIT_ASKED: Final = 4
 EXIT_UNABLE: Final = 5
@@ -73,11 +74,11 @@ def as_line(body: Mapping[str, Any]) -> str:
     return to_json({name: body.get(name) for name in FIELDS})
 
 
-def show_origin(body: Mapping[str, Any]) -> str:
+def show_origin(body: Mapping[str, Any], say: Callable[[str], str]) -> str:
     """Return how an answer came about, on one line: its reading, what it took, and how long."""
     calls = int(body.get("model_calls", 0))
-    parts = [str(body.get("reading") or ""), "learned now" if body.get("learned") else ""]
-    parts += [f"{calls} model call{'s' if calls > 1 else ''}"] if calls else []
+    parts = [str(body.get("reading") or ""), say("learned now") if body.get("learned") else ""]
+    parts += [say(f"{calls} model call{'s' if calls > 1 else ''}")] if calls else []
     return ", ".join([*filter(None, parts), show_seconds(float(body.get("seconds", 0)))])
 
 
@@ -93,39 +94,45 @@ def show_seconds(seconds: float) -> str:
 
 
 def notes_on(body: Mapping[str, Any], place: Place = ALONE) -> Iterator[str]:
-    """Yield the lines beside an answer: how it came about, its sources, what can be said next."""
+    """Yield the lines beside an answer: how it came about, its sources, what can be said next.
+
+    They have the language of the answer.
+    """
+    language = str(body.get("language") or "")
+    say = read_wording(language).translate
     kind = body.get("kind")
     if body.get("reading") or body.get("learned") or body.get("model_calls"):
-        yield show_origin(body)
+        yield show_origin(body, say)
     if kind == "said" and body.get("model_calls"):  # small talk is the program's
-        yield _SAID
+        yield say(_SAID)
     shown = str(body.get("text"))
     for source in body.get("sources", ()):
         text = str(source.get("text") or "")
         if not text or text not in shown:
-            yield _show_source(source)
+            yield _show_source(source, language)
     if (undo := body.get("undo")) and place.undo:
-        yield place.undo.format(undo=undo)
+        yield say(place.undo).format(undo=undo)
     if kind == "guess":
-        yield place.confirm
+        yield say(place.confirm)
     elif body.get("choices") or body.get("needs") in _IN_WORDS:
-        yield place.choose
+        yield say(place.choose)
     if news := body.get("news"):
         yield str(news)
 
 
-def _show_source(source: Mapping[str, Any]) -> str:
+def _show_source(source: Mapping[str, Any], language: str) -> str:
     title, text = str(source.get("title") or ""), " ".join(str(source.get("text") or "").split())
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    when = f", {_when(source)}" if source.get("at") else ""
-    told = "you said" if source.get("kind") == "fact" else "from"
+    when = f", {_when(source, language)}" if source.get("at") else ""
+    say = read_wording(language).translate
+    told = say("you said") if source.get("kind") == "fact" else say("from")
     named = " ".join(filter(None, (told, title)))
     return f"{named}{when}: {text}" if text else f"{named}{when}"
 
 
-def _when(source: Mapping[str, Any]) -> str:
+def _when(source: Mapping[str, Any], language: str) -> str:
     import datetime as dt  # only sources have a time
 
     moment = dt.datetime.fromtimestamp(float(source["at"]), dt.UTC).astimezone()
     clock = f", {moment:%H:%M}" if source.get("kind") == "page" else ""
-    return show_date(moment.date()) + clock
+    return show_date(moment.date(), language) + clock

@@ -286,7 +286,7 @@ def _set_lean(home: Path, *, lean: bool) -> None:
 
 
 def _show_setup(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"what GPUs, safetensors and training need: {describe(body)}")
+    screen.say(f"what GPUs, safetensors and training need: {describe(body)}")
     if body["state"] in ("waiting", "installing"):
         screen.note(f"its log is {body['log']}; batos setup --later stops it")
     elif body["state"] in ("stopped", "lean"):

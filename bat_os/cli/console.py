@@ -12,6 +12,7 @@ import textwrap
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli.language import translate
 from bat_os.core.printable import show_control
 from bat_os.core.readable import align, heads_of
 from bat_os.core.readable import to_json as to_json
@@ -103,12 +104,17 @@ class Screen:
         """Write a line to standard output."""
         print(show_control(text) if sys.stdout.isatty() else text, flush=True)
 
+    def say(self, text: str) -> None:
+        """Write a line of ours, which has no text of a person's, to standard output."""
+        self.answer(translate(text))
+
     def table(self, rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> None:
         """Write rows under their heads.
 
         On a terminal the widest column wraps; if the others leave no room for it, each row
         becomes several lines.
         """
+        heads = [translate(head) for head in heads]
         if not sys.stdout.isatty():
             for line in columns(rows, heads):
                 self.answer(line)
@@ -149,9 +155,10 @@ class Screen:
 
             self.notes.print(colour(show_control(source.strip("\n")), "python"), soft_wrap=False)
 
-    def note(self, text: str, style: str = "dim") -> None:
-        """Write a line to standard error."""
+    def note(self, text: str, style: str = "dim", *, as_is: bool = False) -> None:
+        """Write a line to standard error; ``as_is``: it is not one of ours to translate."""
         if not self.quiet:
+            text = text if as_is else translate(text)
             self._write((show_control(self._spell(text)), style))
 
     def _spell(self, text: str) -> str:
@@ -172,7 +179,7 @@ class Screen:
         if kind != "event" or self.quiet:
             return
         state = str(body.get("state", "?"))
-        who, what = str(body.get("persona", "")), show_control(_detail(body))
+        who, what = str(body.get("persona", "")), show_control(translate(_detail(body)))
         if self.at_terminal:  # wrapped text stays in its column
             broken = textwrap.wrap(what, max(self.notes.width - _EVENT, _LEAST)) or [""]
             what = f"\n{' ' * _EVENT}".join(broken) if self.notes.width > _WIDE_EVENT else what
@@ -187,23 +194,24 @@ class Screen:
             self.answer(to_json(body))
             return
         if body.get("printed"):
-            self.note(str(body["printed"]).rstrip("\n"), style="")
+            self.note(str(body["printed"]).rstrip("\n"), style="", as_is=True)
         self._value(body.get("result"))
         self.note(_origin(body))
 
     def error(self, body: Mapping[str, Any]) -> None:
         """Write what went wrong and what can be done."""
-        message = self._spell(str(body.get("message", "")))
+        message = str(body.get("message", ""))
         if self.as_json:
-            self.answer(to_json({"error": {**body, "message": message}}))
+            self.answer(to_json({"error": {**body, "message": self._spell(message)}}))
             return
         code = str(body.get("code", "INTERNAL"))
         # After a semicolon, a message itself says what to do.
         details = body.get("details", {})
         known = "; " in message or "kind" in details
         known = known or (code == "NOT_FOUND" and "target" not in details)  # not of an object
-        hint = f"; {_HINTS[code]}" if code in _HINTS and not known else ""
-        self._write((code, "red"), (f" {show_control(message)}", ""), (self._spell(hint), "dim"))
+        hint = f"; {translate(_HINTS[code])}" if code in _HINTS and not known else ""
+        said = show_control(self._spell(translate(message)))
+        self._write((code, "red"), (f" {said}", ""), (self._spell(hint), "dim"))
 
     def _value(self, value: Any) -> None:
         """Write an answer: in a pipe on one line, on a terminal in its most readable form."""

@@ -17,6 +17,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
+from bat_os.cli.language import translate
 from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
@@ -71,10 +72,10 @@ def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
         os.environ.update(UNTRACKED)
         return run(take_mind(sys.argv[1:] if argv is None else list(argv)))
     except SettingsError as error:
-        print(f"batos: {error}", file=sys.stderr)
+        print(f"batos: {translate(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except ImportError as error:
-        print(f"batos: {error}; {_SET_UP}", file=sys.stderr)
+        print(f"batos: {error}; {translate(_SET_UP)}", file=sys.stderr)
         return EXIT_PERMANENT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -145,7 +146,7 @@ def _start(arguments: Sequence[str]) -> int:
 def _give_reason(error: Exception, reason: object, status: int, *, supervised: bool) -> int:
     """Say why the kernel cannot run; return EXIT_WAIT if a watchdog is to wait, or ``status``."""
     with contextlib.suppress(OSError):  # no room for the log either
-        print(f"batos: {reason}", file=sys.stderr)
+        print(f"batos: {translate(str(reason))}", file=sys.stderr)
     return EXIT_WAIT if supervised and can_pass(error) else status
 
 
@@ -175,7 +176,7 @@ def _open(arguments: Sequence[str]) -> int:
     except (BatError, OSError) as error:
         reason = error if isinstance(error, BatError) else as_coded(error)
         note(home.path, {"problem": str(reason)})
-        print(f"batos: {reason}", file=sys.stderr)
+        print(f"batos: {translate(str(reason))}", file=sys.stderr)
         return EXIT_PERMANENT if isinstance(error, SettingsError) else EXIT_WAIT
 
 

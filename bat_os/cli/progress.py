@@ -14,6 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from bat_os.cli.language import translate
 from bat_os.cli.terminal import unguarded
 from bat_os.core.printable import show_control
 
@@ -62,7 +63,7 @@ class Progress:
 
     def show(self, text: str, detail: str = "") -> None:
         """Say what happens now; call it often. In a pipe a new detail alone is not shown."""
-        now = time.monotonic()
+        now, text = time.monotonic(), translate(text)
         if self._rewrites:
             self._rewrite(text + detail)
         elif text != self._text or now - self._shown > QUIET:
@@ -72,12 +73,12 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Replace the line that changes by one that stays."""
-        _write(text, start=AGAIN if self._rewrites and self._text else "")
+        _write(translate(text), start=AGAIN if self._rewrites and self._text else "")
         self._text = ""
 
     def done(self, text: str) -> None:
         """Say that a step has ended, and how long it took."""
-        self.say(f"{text} ({time.monotonic() - self._started:.1f} s)")
+        self.say(f"{translate(text)} ({time.monotonic() - self._started:.1f} s)")
 
     def begin(self, text: str) -> None:
         """Say which piece comes now, or what is done to it; a text may carry numbers."""
@@ -94,7 +95,7 @@ class Progress:
         self._count(self._text)
 
     def _count(self, text: str, done: int = 0, total: int = 1) -> None:
-        self._text = text
+        self._text = text = translate(text)
         shown = "".join(char if char.isprintable() else " " for char in text)
         if self._rewrites:
             part = min(done / max(total, 1), 1.0)

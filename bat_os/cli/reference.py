@@ -44,15 +44,18 @@ in the live image (`zsh`, `fish` and `powershell` too):
     eval "$(.venv/bin/python batos.py completion bash)"
 
 The answer goes to standard output, all else to standard error. Every verb takes `--home FOLDER`,
-`--quiet` (no notes, no progress) and `--json`: then standard output has one JSON object on one
-line, in a form that `docs/schemas.json` describes, and an error is
-`{{"error": {{"code", "message", "retryable", "details"}}}}`.
+`--quiet` (no notes, no progress), `--plain` (no colours, nothing redrawn: for screen readers; so
+does the variable `NO_COLOR`; of `backup` it means something else, so there it stands before the
+verb) and `--json`: then standard output has one JSON object on one line, in a form that
+`docs/schemas.json` describes, and an error is
+`{{"error": {{"code", "message", "retryable", "details"}}}}`. JSON is English on every machine; the
+rest has [the language of the terminal](languages.md).
 
 | exit status | when |
 |---|---|
 """
 _ERROR: Final = "code message retryable:flag details:map retry_after_ms?:count"
-_COMMON: Final = frozenset({"help", "home", "json", "quiet", "verb"})
+_COMMON: Final = frozenset({"help", "home", "json", "plain", "quiet", "verb"})
 _TITLE: Final = "\n## {title}\n"
 
 

@@ -39,6 +39,7 @@ import bat_os
 from bat_os.cli import launch
 from bat_os.cli.chat.arguments import make_parser
 from bat_os.cli.environment import script_command, take_mind
+from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
 from bat_os.cli.terminal import guard_streams
 from bat_os.core.digest import digest
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     Scope = Literal["first", "all", "tests"]  # how much is to be there
 
 WINDOWS: Final = sys.platform == "win32"
+VERSION: Final = "{}.{}".format(*sys.version_info[:2])
 PIP: Final = ("-I", "-X", "utf8", "-m", "pip", "install", "--no-input")
 PIP_QUIET: Final = ("--progress-bar", "off", "--disable-pip-version-check")
 MB: Final = 1_000_000
@@ -109,7 +111,7 @@ class Setup:
         """Return True if ``.venv`` is complete and its Python still runs."""
         stamp = self._read_stamp("venv")
         if Path(sys.prefix) == self._venv:
-            return self.is_installed or stamp == _version()
+            return self.is_installed or stamp == VERSION
         return bool(stamp) and stamp == self._ask_version()
 
     def is_ours(self) -> bool:
@@ -299,8 +301,8 @@ class Setup:
         self._write_stamp("venv", "unfinished")
         base = getattr(sys, "_base_executable", "") or sys.executable
         command = [base, "-I", "-m", "venv", str(self._venv)]
-        self._carry_out(f"Making .venv with Python {_version()}", command, progress, lock, "first")
-        self._write_stamp("venv", _version())
+        self._carry_out(f"Making .venv with Python {VERSION}", command, progress, lock, "first")
+        self._write_stamp("venv", VERSION)
 
     def _carry_out(
         self, label: str, command: list[str], progress: Progress, lock: FileLock, scope: Scope
@@ -389,10 +391,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(setup, root, take_mind(arguments), me)
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(translate(str(error)), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Run it again to resume.", file=sys.stderr)
+        print(translate("\nInterrupted. Run it again to resume."), file=sys.stderr)
         return 130
 
 
@@ -411,7 +413,7 @@ def _dispatch(setup: Setup, root: Path, arguments: list[str], me: str) -> int:
     sentence = make_parser(me).parse_args(arguments).sentence
     if meant := launch.guess(sentence):
         hint = f"{sentence[0]}: did you mean {meant}? A request has several words."
-        print(hint, file=sys.stderr)
+        print(translate(hint), file=sys.stderr)
         return 2
     return _ask(setup, root, arguments)
 
@@ -424,7 +426,8 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
         # One that runs can be stopped, also if what it needs has changed since.
         running = sound and is_held(Home.find(os.environ, root).lock)
         if not running and (not sound or setup.missing("first")):
-            print(f"BAT OS is not running; it is not set up{' completely' if sound else ''}.")
+            said = f"BAT OS is not running; it is not set up{' completely' if sound else ''}."
+            print(translate(said))
             return 0 if command == "stop" else 3
         script = "batos.py" if command == "status" else "min_watchdog_service.py"
         return _become([*script_command(script, setup.python, root), command])
@@ -441,7 +444,7 @@ def _pass_to_batos(setup: Setup, root: Path, arguments: list[str], me: str) -> i
         if {"-h", "--help"} & set(arguments) and verb != "serve":
             print(launch.describe_verb(verb, me), end="")
             return 0
-        print(f"BAT OS is not set up completely; run {me} start.", file=sys.stderr)
+        print(translate(f"BAT OS is not set up completely; run {me} start."), file=sys.stderr)
         return 3
     return _run(setup, root, "batos.py", arguments)
 
@@ -489,10 +492,6 @@ def _become(command: list[str]) -> int:
         os.execv(command[0], command)  # noqa: S606 - our own command, no shell
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command alone
     return subprocess.call(command)  # noqa: S603 - our own command, no shell
-
-
-def _version() -> str:
-    return "{}.{}".format(*sys.version_info[:2])
 
 
 def _name(text: str) -> str:

@@ -86,20 +86,13 @@ def find(root: Path, running: Program) -> Found:
     Raises:
         UpgradeError: The checkout has no remote, or it cannot be reached.
     """
-    if not run((*GIT, "remote"), root):
-        raise UpgradeError(f"{root} has no remote; git remote add origin ADDRESS names one")
-    try:
-        remote = run((*GIT, "rev-parse", "--abbrev-ref", "@{upstream}"), root).partition("/")[0]
-    except UpgradeError as error:
-        text = "the branch follows none of a remote; git branch -u origin/main names one"
-        raise UpgradeError(text) from error
+    branch = fetch(root)
     # A tag of another remote, or one that its branch does not hold, decides nothing.
-    run((*GIT, "fetch", "--quiet", "--tags", remote), root)
-    merged = run((*GIT, "tag", "--list", "v*", "--merged", "@{upstream}"), root)
+    merged = run((*GIT, "tag", "--list", "v*", "--merged", branch), root)
     now = running.commit or run((*GIT, "rev-parse", "HEAD"), root)
     tags = filter(_TAG.match, merged.splitlines())
     wanted = max(tags, key=_number, default="")
-    name = f"refs/tags/{wanted}" if wanted else "@{upstream}"
+    name = f"refs/tags/{wanted}" if wanted else branch
     commit = run((*GIT, "rev-parse", "--verify", f"{name}^{{commit}}"), root)
     if run((*GIT, "merge-base", now, commit), root) == commit:
         return Found("", running.version, [])
@@ -109,6 +102,28 @@ def find(root: Path, running: Program) -> Found:
     known = set(_ITEM.findall(_show(root, now, CHANGES)))
     news = [item for item in _ITEM.findall(_show(root, commit, CHANGES)) if item not in known]
     return Found(commit, version[1], news)
+
+
+def fetch(root: Path) -> str:
+    """Fetch what this checkout follows; return the name of its branch.
+
+    That is the upstream of the branch. A checkout of a tag, or a branch that follows nothing, has
+    none: there the default branch of the only remote counts.
+    """
+    remotes = run((*GIT, "remote"), root).splitlines()
+    if not remotes:
+        raise UpgradeError(f"{root} has no remote; git remote add origin ADDRESS names one")
+    head = run((*GIT, "rev-parse", "--symbolic-full-name", "HEAD"), root)
+    remote = run((*GIT, "for-each-ref", "--format=%(upstream:remotename)", head), root)
+    if remote in remotes:
+        run((*GIT, "fetch", "--quiet", "--tags", remote), root)
+        return "@{upstream}"
+    if len(remotes) > 1:
+        text = f"which of {', '.join(remotes)} to follow: git branch -u REMOTE/BRANCH says it"
+        raise UpgradeError(text)
+    run((*GIT, "fetch", "--quiet", "--tags", remotes[0]), root)
+    run((*GIT, "remote", "set-head", remotes[0], "--auto"), root)
+    return f"refs/remotes/{remotes[0]}/HEAD"
 
 
 def write_instructions(home: Home, root: Path, running: Program, found: Found) -> bytes:
@@ -174,9 +189,9 @@ def _number(tag: str) -> tuple[int, ...]:
 
 def _show_update(body: Mapping[str, Any], screen: Screen) -> None:
     if not body["newer"]:
-        screen.answer(f"BAT OS {body['from']} is the newest version.")
+        screen.say(f"BAT OS {body['from']} is the newest version.")
         return
-    screen.answer(f"from {body['from']} to {body['to']}, commit {body['commit'][:12]}")
+    screen.say(f"from {body['from']} to {body['to']}, commit {body['commit'][:12]}")
     lines = "\n".join(body["changes"]).splitlines()
     if lines:
         screen.note("What changes for you:")
@@ -188,7 +203,7 @@ def _show_update(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note("nothing was changed; batos update upgrades to it")
         return
     reason = f" ({body['reason']})" if body["reason"] else ""
-    screen.answer(f"{body['stage'].replace('_', ' ')}{reason}")
+    screen.say(f"{body['stage'].replace('_', ' ')}{reason}")
     if body["stage"] == "done":
         screen.note(f"watchdog and clients follow with: git merge --ff-only {body['commit'][:12]}")
 

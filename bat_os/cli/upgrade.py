@@ -186,25 +186,25 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"the private key is {body['key']}; add the line to upgrade_keys")
     elif "sha256" in body:
         how = "signed" if body["signed"] else "sealed, without a signature"
-        screen.answer(f"{body['file']}: {how}")
+        screen.say(f"{body['file']}: {how}")
     elif body.get("dry_run"):
         _show_plan(body, screen)
     else:
         reason = f" ({body['reason']})" if body["reason"] else ""
-        screen.answer(f"{body['id'] or 'the upgrade'}: {body['stage'].replace('_', ' ')}{reason}")
+        screen.say(f"{body['id'] or 'the upgrade'}: {body['stage'].replace('_', ' ')}{reason}")
 
 
 def _show_plan(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['id']}: from {body['from']} to {body['to']}, signer {body['signer']}")
-    screen.answer(f"  commit {body['commit']}")
+    screen.say(f"{body['id']}: from {body['from']} to {body['to']}, signer {body['signer']}")
+    screen.say(f"  commit {body['commit']}")
     if body["libraries"]:
-        screen.answer(f"  libraries of {body['libraries']}, in a venv on top of the current one")
+        screen.say(f"  libraries of {body['libraries']}, in a venv on top of the current one")
     if body["image_format"]:
-        screen.answer(f"  the image changes to format {body['image_format']}")
+        screen.say(f"  the image changes to format {body['image_format']}")
     for number, step in enumerate(body["steps"], 1):
         up = "the daemon serves" if step["serving"] else "no daemon"
         fails = step["fails"].replace("_", " ")
-        screen.answer(f"  {number}. {step['does']} [{up}; if it fails: {fails}]")
+        screen.say(f"  {number}. {step['does']} [{up}; if it fails: {fails}]")
     screen.note("nothing was changed; run it without --dry-run to upgrade")
 
 

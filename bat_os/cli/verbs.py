@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
-from bat_os.cli import background, licences, update, upgrade
+from bat_os.cli import background, cluster, licences, update, upgrade
 from bat_os.cli import parser as completion
 from bat_os.cli.answer import status_of
 from bat_os.cli.connection import (
@@ -26,7 +26,7 @@ from bat_os.cli.connection import (
 )
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.environment import as_coded, enter_mind, find_home, find_name, require
-from bat_os.cli.parser import Parser
+from bat_os.cli.parser import Formatter, Parser
 from bat_os.cli.show import (
     access,
     bundle,
@@ -58,8 +58,9 @@ if TYPE_CHECKING:
     from bat_os.core.fields import Verb
 
 _THEMES: Final = (
-    access, background, bundle, completion, files, history, hosts, idle, knowledge, leaving,
-    licences, minds, missions, models, objects, personas, schedules, system, update, upgrade,
+    access, background, bundle, cluster, completion, files, history, hosts, idle, knowledge,
+    leaving, licences, minds, missions, models, objects, personas, schedules, system, update,
+    upgrade,
 )  # fmt: skip
 COMMANDS: Final[Mapping[str, Command]] = {name: Command() for name in VERBS} | {
     name: command for theme in _THEMES for name, command in theme.COMMANDS.items()
@@ -75,9 +76,10 @@ EXIT_STATUSES: Final = {
     130: "Ctrl-C; what `send`, `ask` or `models add` had begun is cancelled first (a second "
     "Ctrl-C leaves at once)",
 }
+_PLAIN: Final = "no colours, nothing redrawn: for screen readers"
 _EPILOG: Final = """\
-{name} VERB --help has the arguments and examples of one verb; {name} serve --help is about the
-daemon itself.
+{name} VERB --help has the arguments and examples of one verb;
+{name} serve --help is about the daemon itself.
 
 exit status:
   0 a result   1 an error   2 wrong usage or setting   3 no daemon answers
@@ -94,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     screen = Screen(as_json="--json" in words, plain=plain, name=spelt)
     try:
         options = make_parser(name).read(words or ["--help"])
-        plain = plain or getattr(options, "plain", False)
+        plain = plain or options.plain
         screen = Screen(as_json=options.json, plain=plain, quiet=options.quiet, name=spelt)
         return _carry_out(options, screen)
     except BatError as error:
@@ -153,10 +155,11 @@ def make_parser(name: str = "batos") -> Parser:
         prog=name,
         description="Send a command to the running BAT OS.",
         epilog=_EPILOG.format(name=name),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"BAT OS {bat_os.__version__}")
     _add_common(parser, {"home": None, "json": False, "quiet": False})
+    parser.add_argument("--plain", action="store_true", help=_PLAIN)
     common = Parser(add_help=False)
     _add_common(common, dict.fromkeys(("home", "json", "quiet"), argparse.SUPPRESS))
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
@@ -168,10 +171,14 @@ def make_parser(name: str = "batos") -> Parser:
                 parents=[common],
                 description=f"{verb.help[:1].upper()}{verb.help[1:]}.",
                 epilog=_describe_examples(verb, parser.prog),
-                formatter_class=argparse.RawDescriptionHelpFormatter,
+                formatter_class=Formatter,
                 **shown,
             )
             made.set_defaults(verb=verb.name)
+            if all("--plain" not in field.word for field in verb.fields):  # backup has its own
+                made.add_argument(
+                    "--plain", action="store_true", default=argparse.SUPPRESS, help=_PLAIN
+                )
             _add_fields(made, verb)
     return parser
 

@@ -29,6 +29,7 @@ from bat_os.cli.environment import (
     require,
     watchdog_command,
 )
+from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
 from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
@@ -76,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         require(home.path)
         return _carry_out(home, options)
     except SettingsError as error:
-        print(f"BAT OS cannot be used: {error}.", file=sys.stderr)
+        print(translate(f"BAT OS cannot be used: {error}."), file=sys.stderr)
         return EXIT_PERMANENT
     except OSError as error:
-        print(f"BAT OS cannot continue: {as_coded(error)}.", file=sys.stderr)
+        print(translate(f"BAT OS cannot continue: {as_coded(error)}."), file=sys.stderr)
         return EXIT_FAILED
 
 
@@ -137,7 +138,7 @@ def run(home: Home, max_restarts: int) -> int:
     try:
         lock = FileLock(home.lock).acquire()
     except LockedError:
-        print("The watchdog is already running.", file=sys.stderr)
+        print(translate("The watchdog is already running."), file=sys.stderr)
         return EXIT_FAILED
     with lock, Worker(Background(ROOT, home, os.environ)), make_keeper(home, os.environ):
         environ = kernel_environ(os.environ)
@@ -149,7 +150,7 @@ def run(home: Home, max_restarts: int) -> int:
             arm(os.environ.get(FAILPOINT, ""))
             supervisor.upgrade = Upgrader(make_site(home, os.environ))
         except (SettingsError, UpgradeError) as error:
-            print(f"The watchdog cannot start: {error}", file=sys.stderr)
+            print(translate(f"The watchdog cannot start: {error}"), file=sys.stderr)
             return EXIT_PERMANENT
 
         def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
@@ -169,15 +170,15 @@ def start(home: Home, max_restarts: int, *, wait: bool) -> int:
     home.prepare()
     for key, meant in list_unread(os.environ):
         guess = f"; did you mean {meant}?" if meant else ""
-        print(f"{key} is set, and nothing reads it{guess}", file=sys.stderr)
+        print(translate(f"{key} is set, and nothing reads it{guess}"), file=sys.stderr)
     is_running = is_held(home.lock)
     if is_running:
-        print("BAT OS is running already.", file=sys.stderr)
+        print(translate("BAT OS is running already."), file=sys.stderr)
     watchdog = None if is_running else _spawn(home, max_restarts)
     try:
         code = asyncio.run(_await_kernel(home, watchdog, wait=wait))
     except KeyboardInterrupt:
-        print("\nStopped waiting; the watchdog still runs.", file=sys.stderr)
+        print(translate("\nStopped waiting; the watchdog still runs."), file=sys.stderr)
         return 130
     if wait and not code:
         _tell_of_setup(home)
@@ -191,7 +192,10 @@ def _tell_of_setup(home: Home) -> None:
     about = Background(ROOT, home, os.environ).describe()
     if about["state"] in ("waiting", "installing"):
         text = f"What GPUs, safetensors and training need is installed meanwhile: {about['size']}."
-        print(f"{text} To stop that: {find_name()} setup --later", file=sys.stderr)
+        print(
+            f"{translate(text)} {translate(f'To stop that: {find_name()} setup --later')}",
+            file=sys.stderr,
+        )
 
 
 def _spawn(home: Home, max_restarts: int) -> subprocess.Popen[bytes]:
@@ -301,7 +305,7 @@ def _explain(progress: Progress, reason: str, log: Path) -> int:
 def stop(home: Home) -> int:
     """Stop kernel and watchdog; return 0 when both are gone."""
     if not is_held(home.lock):
-        print("BAT OS is not running.", file=sys.stderr)
+        print(translate("BAT OS is not running."), file=sys.stderr)
         return 0
     progress = Progress()
     progress.show("Stopping BAT OS.")
@@ -360,28 +364,36 @@ def show_status(home: Home) -> int:
     status = read_status(home)
     running = is_held(home.lock)
     if status is None or not running:
-        print("BAT OS is not running.")
+        print(translate("BAT OS is not running."))
         if status is not None and status.reason:
-            print(f"  last     {status.reason}, {status.since}")
+            print(translate(f"  last     {status.reason}, {status.since}"))
     else:
-        print(f"BAT OS {status.version} is {status.state}, since {status.since}.")
-        print(f"  daemon   {f'process {status.pid}' if status.pid else 'none at the moment'}")
-        print(f"  watchdog process {status.watchdog_pid}, {status.restarts} restarts")
+        print(
+            translate(
+                f"BAT OS {status.version} is {translate(status.state)}, since {status.since}."
+            )
+        )
+        print(
+            translate(
+                f"  daemon   {f'process {status.pid}' if status.pid else 'none at the moment'}"
+            )
+        )
+        print(translate(f"  watchdog process {status.watchdog_pid}, {status.restarts} restarts"))
         if status.reason:
             kind = {"waiting": "waits", "running": "trouble", "suspect": "trouble"}
-            print(f"  {kind.get(status.state, 'last'):<8} {status.reason}")
+            print(translate(f"  {kind.get(status.state, 'last'):<8} {status.reason}"))
     if running and load(home.path, os.environ).settings.cluster:
         from bat_os.cli.doctor.running import show_cluster  # not for every command
 
         for line in show_cluster(asyncio.run(_ask_health(home)).get("cluster", {})):
-            print(f"  cluster  {line}")
+            print(translate(f"  cluster  {line}"))
     if running and (url := where_http(home)):
-        print(f"  http     {url}")
-    print(f"  home     {home.path}")
-    print(f"  log      {home.kernel_log}")
+        print(translate(f"  http     {url}"))
+    print(translate(f"  home     {home.path}"))
+    print(translate(f"  log      {home.kernel_log}"))
     from bat_os.cli.background import Background, describe  # psutil; not for every command
 
     about = Background(ROOT, home, os.environ).describe()
     if about["state"] not in ("complete", "absent"):
-        print(f"  set-up   second stage {describe(about)}")
+        print(translate(f"  set-up   second stage {describe(about)}"))
     return 0 if running else EXIT_NOT_RUNNING

@@ -40,6 +40,7 @@ ENDPOINT_FILE: Final = "run/endpoint.json"
 # A killed kernel is usually back within a second: short steps at first, longer ones later.
 BACKOFF: Final = (0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)
 PING_AFTER: Final = 1.0
+GLANCE: Final = 0.25  # between two looks whether the connection has ended
 LOST_AFTER: Final = 15.0
 # With several kernels: one that does not answer for so long is left, and asked again later.
 LEAVE_AFTER: Final = 5.0
@@ -48,6 +49,7 @@ CONNECT_MS: Final = 1000
 REMOTE_MS: Final = 5000
 _NEWS: Final[_Said] = ("", "", {})  # nothing for the one who reads; the daemon lives
 _WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+_REFUSED: Final = zmq.EVENT_CONNECT_RETRIED  # libzmq would go on; another place is asked instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,17 +316,17 @@ class KernelClient:
         inbox = self._inboxes[str(envelope["id"])] = _Inbox()
         try:
             await self._deliver(socket, envelope)
-            heard = time.monotonic()
+            heard = asked = time.monotonic()
             while True:
                 now = time.monotonic()
                 if end is not None and now >= end:
                     raise KernelUnreachableError("the daemon did not answer in time")
                 if now - heard > (LOST_AFTER if self._places is None else LEAVE_AFTER):
                     raise KernelUnreachableError("the daemon has stopped answering")
-                wait = PING_AFTER if end is None else min(PING_AFTER, end - now)
+                wait = GLANCE if end is None else min(GLANCE, end - now)
                 reply = await self._next(socket, inbox, wait)
                 if reply is None:
-                    await self._ping(socket, changes)
+                    asked = await self._look_after(socket, changes, max(heard, asked))
                     continue
                 heard = time.monotonic()
                 kind, re, body = reply
@@ -373,11 +375,17 @@ class KernelClient:
         for each in self._inboxes.values():
             each.news.set()
 
-    async def _ping(self, socket: zmq.asyncio.Socket, changes: zmq.asyncio.Socket) -> None:
+    async def _look_after(
+        self, socket: zmq.asyncio.Socket, changes: zmq.asyncio.Socket, since: float
+    ) -> float:
+        """See that the connection holds; ping after silence. Return since when there is silence."""
         # In this order: its last message arrives before the news that it has gone.
         if await _has_gone(changes) and not await socket.poll(0):
             raise KernelUnreachableError("the daemon has gone")
+        if time.monotonic() - since < PING_AFTER:
+            return since
         await self._deliver(socket, {"type": "ping", "id": "ping"})
+        return time.monotonic()
 
     async def _deliver(self, socket: zmq.asyncio.Socket, envelope: Mapping[str, Any]) -> None:
         try:
@@ -422,7 +430,8 @@ class KernelClient:
             self._socket.set(zmq.SNDTIMEO, CONNECT_MS)
             if self._key is not None:
                 set_curve(self._socket, self._key)
-            self._changes = self._socket.get_monitor_socket(_WATCHED)
+            watched = _WATCHED if self._places is None else _WATCHED | _REFUSED
+            self._changes = self._socket.get_monitor_socket(watched)
             self._socket.connect(self._endpoint)
             patience = CONNECT_MS if self._home is not None or self._key is None else REMOTE_MS
             if not await self._changes.poll(patience) or await _has_gone(self._changes):
@@ -458,8 +467,9 @@ def _is_cancelled() -> bool:
 
 
 async def _has_gone(changes: zmq.asyncio.Socket) -> bool:
-    """Return True if libzmq has reported the end of the connection."""
+    """Return True if libzmq has reported the end of the connection, or that nobody listens."""
     while int(changes.get(zmq.EVENTS)) & zmq.POLLIN:
-        if parse_monitor_message(await changes.recv_multipart())["event"] == zmq.EVENT_DISCONNECTED:
+        event = parse_monitor_message(await changes.recv_multipart())["event"]
+        if event in (zmq.EVENT_DISCONNECTED, _REFUSED):
             return True
     return False

@@ -65,8 +65,8 @@ IDLE_VERBS: Final = (
         note="`text`: one paragraph, or \"\".",
         examples=("",)),
     Verb("canary", "replay what was done before, as it is now or with a change", (
-        Field("of", "list", "OBJECT SELECTOR VERSION, a model, an adapter, or a persona, its entry "
-              "and a value", "of*", shown="OF"),
+        Field("of", "texts", "OBJECT SELECTOR VERSION, a model, an adapter, or a persona, its "
+              "entry and a value", "of*", shown="OF"),
         Field("cancel", "flag", "end the one that runs", "--cancel")),
         reply="better?:list worse?:list equal?:count replayed?:count take? leave? seconds?:num "
               "cancelled?:flag",

@@ -2,7 +2,7 @@
 
 Those on the wire are not on the command line: there a person sees the same through ``list``,
 ``history``, ``ask`` and ``find``. ``mcp``, ``licences``, ``report``,
-``uninstall`` and ``update`` are on it alone.
+``cluster``, ``uninstall`` and ``update`` are on it alone.
 """
 
 from __future__ import annotations
@@ -76,6 +76,15 @@ PROGRAM_VERBS: Final = (
     Verb("licences", "list every part that ships or is fetched, with its licence", (),
         reply="parts:[kind name version licence]",
         examples=("",), on="command line"),
+    Verb("cluster", "try several kernels on one mind: a PostgreSQL, a load, a kill, a report", (
+        Field("action", "text", "in a scratch folder, with a database of its own; all of it is "
+              "removed at the end", "action", choices=("try",)),
+        Field("seconds", "number", "of load", "--seconds", 10, least=1, most=600)),
+        reply="answered:count before:count refused:texts lost:count twice:count waits:list "
+              "learned:count asked:count kernels:texts exit_status:count",
+        note="`before`: the kill; `waits`: p50, p99 and the longest, in seconds; `learned` of "
+             "`asked` requests that were under way.",
+        examples=("try", "try --seconds 60"), on="command line", needs_home=False),
     Verb("update", "upgrade to the newest version, where this one comes from", (
         Field("check", "flag", "only say which it is and what changes for you", "--check"),),
         reply="from to commit changes:texts newer:flag stage? reason? seconds?:num",

@@ -313,7 +313,7 @@ SYSTEM_VERBS: Final = (
         Field("policy", "map",
               "pack nothing now; set when the kernel does it unasked: `auto`, `days`, `floor`"),
         Field("auto", "text",
-              "pack nothing now, but say whether the kernel does it when the file has doubled",
+              "pack nothing now, but say whether the kernel does it when the file has grown",
               "--auto", choices=("on", "off"), place="client")),
         reply="kind at:num days:num before:count after:count blobs:count seconds:num",
         note="With `policy`, the whole `policy`.",

@@ -107,7 +107,7 @@ def _of_image(image: Mapping[str, Any]) -> Iterator[Metric]:
         text = "Size of the image without its blobs"
         yield GaugeMetricFamily("batos_image_bytes", text, image["bytes"])
     if "inbox_seconds" in image:
-        text = "Age of the oldest lesson that waits to be folded into the catalog"
+        text = "For how long the kernel that leads has tried to index lessons that wait"
         yield GaugeMetricFamily("batos_inbox_seconds", text, image["inbox_seconds"])
 
 

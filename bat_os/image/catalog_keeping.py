@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -40,8 +41,13 @@ EVERY: Final = 30.0  # seconds between two folds; search finds what waits, a lit
 
 
 class CatalogKeeping:
-    """The part of ``CatalogService`` that no message waits for."""
+    """The part of ``CatalogService`` that no message waits for.
 
+    Attributes:
+        waits_since: When this kernel began to index what waits, as ``time.monotonic`` has it; or 0.
+    """
+
+    waits_since = 0.0
     _image: ImageStore
     _embedder: CatalogEmbedder
 
@@ -68,8 +74,10 @@ class CatalogKeeping:
             await asyncio.sleep(EVERY)
             try:
                 if await self._image.read(("inbox",), _count_lessons, note="look for lessons"):
+                    self.waits_since = self.waits_since or time.monotonic()
                     while await self.fold():
                         pass
+                self.waits_since = 0.0
             except BatError as error:
                 log.warning("what was learned is not indexed: %s", error)
 

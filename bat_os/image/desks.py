@@ -66,6 +66,13 @@ def take_over(root: Root, kernel: str) -> list[str]:
     return [one for one in taken if "." not in one]
 
 
+def taken(root: Root, mission_ids: Iterable[str]) -> list[str]:
+    """Return which of some missions another kernel runs by now."""
+    me = connection_of(root).db().kernel
+    held = {one: missions.desk_with(root, one).get(one) for one in mission_ids}
+    return [one for one, obj in held.items() if obj and obj.slots.get("owner", "") != me]
+
+
 def withdraw(root: Root, mission_id: str) -> bool:
     """Note that a mission of another kernel is cancelled; return False if there is none."""
     obj = missions.desk_with(root, mission_id).get(mission_id)
@@ -81,6 +88,9 @@ def take_up(root: Mapping[str, Any], mission_id: str) -> bool:
 
     A kernel that is stopped puts it down again, and so does the next one after a death that was not
     the mission's own. One that MAX_ATTEMPTS kernels died of after a first is not run again.
+
+    Raises:
+        FencedError: Another kernel has it.
     """
     return _count(root, mission_id, 1) <= MAX_ATTEMPTS
 
@@ -95,6 +105,7 @@ def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
 
 def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:
     obj = missions.stored(root, mission_id)
+    missions.check_owner(root, mission_id, obj)
     obj.slots["attempts"] = max(0, obj.slots["attempts"] + by)
     obj._p_changed = True
     return int(obj.slots["attempts"])

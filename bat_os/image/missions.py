@@ -141,6 +141,12 @@ def own(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> str:
     return me
 
 
+def check_owner(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> None:
+    """Refuse to change a mission of another kernel."""
+    if (owner := obj.slots.get("owner", "")) != connection_of(root).db().kernel:
+        raise FencedError(f"the request {mission_id} is run by the kernel {owner or 'alone'}")
+
+
 def id_of(root: Mapping[str, Any], key: str) -> str:
     """Return the id of the mission that was asked for last with a key, or ""."""
     return str(root["keys"].get(shard_of(key), {}).get(key, ""))
@@ -216,8 +222,7 @@ def write(
 ) -> None:
     """Store a mission after its next event; a final state comes with the answer."""
     obj = stored(root, mission_id)
-    if (owner := obj.slots.get("owner", "")) != connection_of(root).db().kernel:
-        raise FencedError(f"the request {mission_id} is run by the kernel {owner or 'alone'}")
+    check_owner(root, mission_id, obj)
     before = obj.slots.get("record")
     if before is not None and len(before["events"]) + 1 != len(mission.events):
         raise TransitionError(f"the mission {mission_id} has advanced in the meantime")

@@ -5,7 +5,8 @@
     root["idle"]       ``last`` (the highest number), ``kinds`` (how often each was accepted and
                        dismissed), ``refused`` (keys that were dismissed), ``heard`` (when somebody
                        heard of it last), ``day``, ``spent`` (seconds of that day), ``done``
-                       (a tree: digest of a work -> when it was done)
+                       (a tree: digest of a work -> when it was done), ``installed`` (what it
+                       installed by itself: ``object``, ``selector``, ``at``)
 
 A proposal stands as long as what it rests on: the versions of methods that it was found with. One
 that does not stand is not shown, and goes with the next commit. At most MAX_KEPT are kept, the
@@ -36,6 +37,7 @@ IDLE: Final = "idle"
 BUDGET: Final = 600.0  # seconds of processor time a day
 MAX_KEPT: Final = 50
 MAX_REFUSED: Final = 500
+MAX_INSTALLED: Final = 50
 MAX_DONE: Final = 2_000  # works that are remembered; past that, the newer half is
 QUIET_SECONDS: Final = 30 * 86_400.0
 DECIDED: Final = 3  # before a kind can go quiet; then below one taken in three it does
@@ -45,7 +47,8 @@ DECIDED: Final = 3  # before a kind can go quiet; then below one taken in three 
 class Proposal:
     """Something that a person may take."""
 
-    # ``practice``, ``doubt``, ``mend``, ``duplicate``, ``unused``, ``stale`` or ``forge``
+    # ``practice``, ``doubt``, ``mend``, ``canary``, ``duplicate``, ``unused``, ``slow``,
+    # ``shadowed``, ``stale`` or ``forge``
     kind: str
     key: str  # the same for the same finding, so that it comes once
     what: str  # in one sentence
@@ -164,6 +167,17 @@ def note_done(root: Root, work: str, at: float) -> None:
     if len(done) > MAX_DONE:
         newest = sorted(done.items(), key=lambda one: -one[1])[: MAX_DONE // 2]
         state["done"] = OOBTree(newest)
+
+
+def note_installed(root: Root, name: str, selector: str, at: float) -> None:
+    """Note that a method was installed without a question, so that somebody hears of it."""
+    one = {"object": name, "selector": selector, "at": at}
+    _state(root)["installed"] = [*_state(root).get("installed", ()), one][-MAX_INSTALLED:]
+
+
+def installed_since(root: Mapping[str, Any], at: float) -> list[dict[str, Any]]:
+    """Return what was installed without a question after a moment, the oldest first."""
+    return [one for one in root.get(IDLE, {}).get("installed", ()) if one["at"] > at]
 
 
 def heard_at(root: Mapping[str, Any]) -> float:

@@ -91,7 +91,7 @@ def undo(root: Root, number: int, *, at: float) -> dict[str, Any]:
     for name, before in record["before"].items():
         if find(root, name).slots.get(_WRITING) != mine:
             raise ArgumentsError(
-                f"{name} does not write through {mine} any more; see: batos entry {name} writing"
+                f"{name} does not write through {mine} any more; see: batos personas"
             )
         set_entry(root, name, _WRITING, before, at=at)
     changed = {**record, "outcome": UNDONE}

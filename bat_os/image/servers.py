@@ -10,11 +10,12 @@ commit too, a server may be away, and writers of other processes are in the way.
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import zodburi
-from ZODB.POSException import StorageError
+from ZODB.POSException import ConflictError, POSError, StorageError
 
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.storage import open_storage, present
@@ -33,14 +34,47 @@ class ServerDB(AllowListDB):
 
     opened = b"\xff" * 8  # records of any age may be those of another writer
 
+    def __init__(self, storage: Any, **options: Any) -> None:
+        """Open the database of a storage."""
+        super().__init__(storage, **options)
+        self.is_asked = hasattr(storage, "poll_invalidations")
+        self._line: Any = None  # connection and cursor to ask with, apart from those that commit
+        self._asking = threading.Lock()
+
     def seen(self) -> object:
         """Return another value after each commit that is known of here, own ones and others'.
 
-        ZEO's server tells of each. A database server does not, so the value is never the same.
+        ZEO's server tells of each. A database server is asked (``is_asked``), with one statement
+        and no transaction; if it does not answer, the value is one that never comes again.
         """
-        if hasattr(self.storage, "poll_invalidations"):
-            return object()
-        return self.state, self.storage.lastTransaction()
+        if not self.is_asked:
+            return self.state, self.storage.lastTransaction()
+        with self._asking:
+            for _ in range(2):  # the line may be that of a server that was away since
+                try:
+                    if self._line is None:
+                        self._line = self._call()
+                    return self.storage._adapter.poller.get_current_tid(self._line[1])
+                except (POSError, *driver_errors(self.storage)):
+                    self._hang_up()
+        return object()
+
+    def close(self) -> None:
+        """Close the database, and the connection that was asked."""
+        with self._asking:
+            self._hang_up()
+        super().close()
+
+    def _call(self) -> tuple[Any, Any]:
+        connection, cursor = self.storage._adapter.connmanager.open_for_load()
+        connection.rollback()
+        connection.autocommit = True
+        return connection, cursor
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self.storage._adapter.connmanager.rollback_and_close(*self._line)
+            self._line = None
 
     def lastTransaction(self) -> Any:  # noqa: N802 - ZODB's name
         """Return the id of the last transaction of any process.
@@ -71,7 +105,7 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
     """
     try:
         factory, options = zodburi.resolve_uri(location)
-        return ServerDB(_with_fresh_oids(factory()), **{**limits, **options})
+        return ServerDB(_mend(factory()), **{**limits, **options})
     except (zodburi.NoResolverForScheme, ImportError) as error:
         scheme = location.partition(":")[0]
         raise StorageError(f"no package here opens {scheme}:// images; {INSTALL}") from error
@@ -81,19 +115,39 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
         raise
 
 
-def _with_fresh_oids(storage: Any) -> Any:
-    """Have a ZEO client drop the object ids that it holds in store once its server has gone.
+def _mend(storage: Any) -> Any:
+    """Mend two faults of ZEO's client.
 
-    The next server gives out again those that were not used yet, to any client. Two objects would
-    get one id, and commits fail until the old ones are used up.
+    The object ids that it holds in store it keeps when its server has gone. The next server gives
+    out again those that were not used yet, to any client. Two objects would get one id, and commits
+    fail until the old ones are used up.
+
+    A commit that is beaten each time that it has resolved its conflicts goes on after nine votes as
+    if it had won. The server, which holds no lock for it, then fails at the end of the commit.
     """
-    if (notify := getattr(storage, "notify_disconnected", None)) is not None:
+    if (notify := getattr(storage, "notify_disconnected", None)) is None:
+        return storage
+    call, vote = storage._call, storage.tpc_vote
+    beaten = False  # at the last vote; the storage has one commit at a time
 
-        def drop() -> None:
-            storage._oids.clear()
-            notify()
+    def drop() -> None:
+        storage._oids.clear()
+        notify()
 
-        storage.notify_disconnected = drop
+    def noting(method: str, *args: Any, **options: Any) -> Any:
+        nonlocal beaten
+        answer = call(method, *args, **options)
+        if method == "vote":
+            beaten = any(isinstance(each, dict) for each in answer or ())
+        return answer
+
+    def vote_or_lose(about: Any) -> Any:
+        resolved = vote(about)
+        if beaten:
+            raise ConflictError("another writer won each vote")
+        return resolved
+
+    storage.notify_disconnected, storage._call, storage.tpc_vote = drop, noting, vote_or_lose
     return storage
 
 

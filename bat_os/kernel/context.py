@@ -34,7 +34,7 @@ class Orchestrator:
     """What stores and runs missions, and does what turns have staged; set once it serves."""
 
     performer: Any = None  # ``bat_os.kernel.effects.performer.Performer``
-    intake: Any = None  # ``bat_os.kernel.missions.acceptance.Intake``
+    scheduler: Any = None  # ``bat_os.kernel.missions.scheduler.Scheduler``
     verbs: Mapping[str, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
     heartbeat: Any = None  # ``bat_os.kernel.idle.heartbeat.Heartbeat``
     wake: Callable[[], None] = lambda: None  # has the alarm look at the schedules again

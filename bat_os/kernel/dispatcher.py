@@ -35,8 +35,8 @@ from bat_os.image.store import AUTHOR
 from bat_os.kernel import portraits, views
 from bat_os.kernel.idle.telling import MORNING_SECONDS, news
 from bat_os.kernel.learning.target import refuse_misspelt
-from bat_os.kernel.missions.acceptance import Intake, new_mission_id
 from bat_os.kernel.missions.fairness import FairGate
+from bat_os.kernel.missions.scheduler import new_mission_id
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.say.doors import Doors
 from bat_os.kernel.say.plain import answer_plainly, read_sentence_of, with_values
@@ -92,11 +92,8 @@ class Dispatcher:
         self.last_look = self.last_message  # when a client, or a page, looked at something
         self._turns = FairGate(TURNS)
         self._looks = FairGate(LOOKS, rest=REST)
-        self.intake = Intake(context, scheduler)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.room = Room(
-            context, Doors(context.image, scheduler, self.intake, self._turn_once, others)
-        )
+        self.room = Room(context, Doors(context.image, scheduler, self._turn_once, others))
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
             "health": self._facts,
@@ -228,7 +225,7 @@ class Dispatcher:
         demand(request.may, "learn", f"to learn {brief.selector}")
         demand_message(request.may, brief.selector)
         await check_message(self.context, brief)
-        record = await self.intake.accept(brief, request.by or request.session, request.key)
+        record = await self.scheduler.accept(brief, request.by or request.session, request.key)
         if not request.plain:
             awaited = self.scheduler.awakening or self.scheduler.loading
             body = {"brief_id": record.id, "position": self.scheduler.queued}

@@ -242,7 +242,7 @@ class Kernel:
     def _introduce(self, dispatcher: Dispatcher) -> Performer:
         """Let those know of the dispatcher who were there before it; return who performs."""
         context, orchestrator = self.context, self.context.orchestrator
-        orchestrator.intake = dispatcher.intake
+        orchestrator.scheduler = self._scheduler
         orchestrator.heartbeat = self.heartbeat
         orchestrator.performer = performer = Performer(context, self._journal)
         if self._tending is None:
@@ -276,7 +276,7 @@ class Kernel:
             "less": self.heartbeat.politeness.reason,
             "events_lost": getattr(self._journal, "dropped", 0),
             "limits": LIMITS,
-            "image": _describe(self.context.image),
+            "image": _describe(self.context.image) | {"inbox_seconds": self._inbox_seconds()},
             "profile": self.context.profile.name,
             "models": self.context.roster.stats(),
             "cell": self.context.cell.stats(),
@@ -284,6 +284,10 @@ class Kernel:
             "cluster": {"engine": type(self.context.image.storage).__name__}
             | (self._tending.facts() if self._tending is not None else {}),
         }
+
+    def _inbox_seconds(self) -> float:
+        since = self.context.catalog.waits_since
+        return round(time.monotonic() - since, 3) if since else 0.0
 
     def _introduction(self) -> dict[str, Any]:
         """Return what this kernel says of itself to the others."""
@@ -360,6 +364,8 @@ class Kernel:
             log.warning("what the models can do is not known: %s", error)
         self._scheduler.awakening = ""
         self._scheduler.open()
+        if self._tending is not None:
+            await self._tending.open()
         self.alarm.open()
         for step in self.ahead:  # the request that needs it will say what is wrong
             await _take(step, self._note_loading)

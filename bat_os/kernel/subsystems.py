@@ -192,11 +192,11 @@ class ReachedKernel:
     async def start(self, brief: Mapping[str, Any], target: str) -> dict[str, Any]:
         """Store a brief, start its mission and return its id."""
         self._ask_leave("a mission")
-        intake = self._orchestrator().intake
+        scheduler = self._orchestrator().scheduler
         data = {"command": COMMAND, "target_oid": target or "genesis_obj", "mission_brief": brief}
         begun = check(Request("brief", may=self.may, **read_plain(data, ""))).brief()
         demand_message(self.may, begun.selector)
-        record = await intake.accept(begun, "", "")
+        record = await scheduler.accept(begun, "", "")
         return {"brief_id": record.id, "state": str(record.mission.state)}
 
     async def missions(self, limit: int) -> list[dict[str, Any]]:
@@ -222,7 +222,7 @@ class ReachedKernel:
         Raises:
             ArgumentsError: No missions are started here: on a fork, in the past.
         """
-        if self.turn.mind.orchestrator.intake is None:
+        if self.turn.mind.orchestrator.scheduler is None:
             raise ArgumentsError("missions cannot be reached from here")
         return self.turn.mind.orchestrator
 

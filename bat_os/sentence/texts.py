@@ -17,6 +17,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.sentence.wording import read_wording
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,6 +44,8 @@ def text(language: str, key: str, **values: Any) -> str:
     wording = known["text"][key]
     if isinstance(wording, dict):
         wording = wording["one" if values["count"] in known["one"] else "many"]
+    if "error" in values:  # said in English, as errors are
+        values["error"] = read_wording(language).translate(str(values["error"]))
     return _SLOT.sub(lambda found: say_value(language, values[found[1]]), wording)
 
 

@@ -48,6 +48,7 @@ class Service:
     content: bytes  # of the file
     enable: tuple[tuple[str, ...], ...]  # commands that register it and start it
     disable: tuple[tuple[str, ...], ...]  # commands that stop it and unregister it
+    absent: tuple[int, ...] = ()  # statuses by which a command says that there is none to stop
 
 
 def describe(home: Home, command: Sequence[str], root: Path, place: Place) -> Service:
@@ -115,11 +116,14 @@ def _launchd(name: str, home: Home, command: Sequence[str], root: Path, place: P
         "StandardErrorPath": str(home.watchdog_log),
     }
     domain = f"gui/{place.uid}"
+    leave = ("launchctl", "bootout", f"{domain}/{label}")
     return Service(
         path,
         plistlib.dumps(facts, sort_keys=False),
-        (("launchctl", "bootstrap", domain, str(path)),),
-        (("launchctl", "bootout", f"{domain}/{label}"),),
+        # One that is loaded keeps its old file, and a second bootstrap of it fails.
+        (leave, ("launchctl", "bootstrap", domain, str(path))),
+        (leave,),
+        absent=(3,),  # "Boot-out failed: 3: No such process"
     )
 
 

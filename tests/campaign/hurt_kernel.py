@@ -25,13 +25,12 @@ LATE = 0.05  # seconds until the mutant stores what it has acknowledged
 def ack_first():
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
-    from bat_os.kernel.missions.acceptance import Intake
     from bat_os.kernel.missions.scheduler import Scheduler
 
-    stored, accept, result = {}, Intake.accept, Scheduler.result
+    stored, accept, result = {}, Scheduler.accept, Scheduler.result
 
     async def accept_at_once(self, brief, session, key):
-        if self._waiting or key in stored:
+        if self.writer._waiting or key in stored:
             return await accept(self, brief, session, key)
 
         async def store():
@@ -55,7 +54,7 @@ def ack_first():
         def __bool__(self):
             return False
 
-    Intake.accept, Scheduler.result = accept_at_once, result_later
+    Scheduler.accept, Scheduler.result = accept_at_once, result_later
 
 
 def no_key():

@@ -50,8 +50,8 @@ def test_without_them_nothing_is_asked_for(parser):
     ("words", "said"),
     [
         ("", "VERB is missing; batos --help lists them"),
-        ("xyzzy", "no verb 'xyzzy'; batos --help lists them"),
-        ("inspekt", "no verb 'inspekt'; did you mean 'inspect'?"),
+        ("xyzzy", "there is no verb 'xyzzy'; batos --help lists them"),
+        ("inspekt", "there is no verb 'inspekt'; did you mean 'inspect'?"),
         ("send genesis_obj", "SELECTOR is missing; write it as: batos send OBJECT SELECTOR [ARGS"),
         ("why genesis_obj double --relpay", "there is no option --relpay; did you mean --replay?"),
         ("list me", "'me' is one argument too many; write it as: batos list ("),

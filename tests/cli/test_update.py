@@ -61,13 +61,27 @@ def test_a_tag_of_another_remote_or_beside_the_branch_decides_nothing(places):
     assert (found.commit, found.version) == (wanted, "1.1.0")
 
 
-def test_without_tags_the_branch_is_followed_and_without_a_branch_that_is_said(places):
+def test_without_tags_the_branch_is_followed_and_without_one_among_remotes_that_is_said(places):
     origin, clone, _friend = places
     wanted = commit(origin, "1.1.0")
     assert find(clone).commit == wanted
     git(clone, "branch", "--unset-upstream")
-    with pytest.raises(UpgradeError, match="git branch -u"):
+    with pytest.raises(UpgradeError, match="which of friend, origin to follow: git branch -u"):
         find(clone)
+
+
+@pytest.mark.parametrize("state", ["a tag", "a branch of no upstream", "a branch of a branch"])
+def test_a_checkout_that_follows_nothing_follows_its_only_remote(places, state):
+    origin, clone, _friend = places
+    git(clone, "remote", "remove", "friend")
+    git(clone, "remote", "rename", "origin", "of/theirs")
+    git(clone, "tag", "v1.0.0")
+    words = {"a tag": ["v1.0.0"], "a branch of no upstream": ["-b", "mine", "--no-track"]}
+    git(clone, "checkout", "-q", *words.get(state, ["-b", "mine", "--track", "main"]))
+    git(origin, "branch", "-m", "main", "trunk")
+    wanted = commit(origin, "1.1.0")
+    git(origin, "tag", "v1.1.0")
+    assert find(clone).commit == wanted
 
 
 def test_a_key_whose_line_was_not_written_is_named_at_the_next_update(tmp_path):

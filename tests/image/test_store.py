@@ -62,6 +62,11 @@ async def test_a_conflict_runs_the_work_again(image):
     assert len(runs) == 3
 
 
+async def test_work_that_stops_an_iteration_is_heard_of(image):
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await image.transact(lambda root: next(iter(())), note="take the first")
+
+
 async def test_work_that_always_conflicts_ends_with_a_conflict(image):
     await image.transact(lambda root: root.update(n=0), note="start")
     runs = []

@@ -62,7 +62,9 @@ def test_launchd_starts_it_again_unless_it_ended_well():
     assert service.path == Path("/home/ann/Library/LaunchAgents/org.batos.watchdog.plist")
     assert facts["ProgramArguments"] == COMMAND
     assert facts["KeepAlive"] == {"SuccessfulExit": False}
-    assert service.enable == (("launchctl", "bootstrap", "gui/501", str(service.path)),)
+    out, into = service.enable
+    assert out == service.disable[0] == ("launchctl", "bootout", "gui/501/org.batos.watchdog")
+    assert into == ("launchctl", "bootstrap", "gui/501", str(service.path))
 
 
 def test_the_task_of_windows_runs_at_logon_without_a_time_limit():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from bat_os.core.settings import Settings
 from bat_os.core.verbs import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -43,3 +44,23 @@ def test_the_compose_file_keeps_the_root_read_only_and_gives_no_privileges():
     assert (
         ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]
     ).is_file()
+
+
+def test_the_cluster_has_a_database_two_model_servers_and_three_kernels_on_one_mind():
+    services = yaml.safe_load((ROOT / "deploy" / "cluster.yaml").read_text())["services"]
+    kernels = {name: services[name] for name in ("one", "two", "three")}
+    assert {"db", "model-1", "model-2", "homes", *kernels} == services.keys()
+    names = {field.upper() for field in Settings.__dataclass_fields__}
+    for name, kernel in kernels.items():
+        about = kernel["environment"]
+        assert (about["BATOS_HOME"], kernel["volumes"]) == (f"/data/{name}", ["mind:/data"])
+        assert kernel["read_only"] is True
+        assert kernel["depends_on"].keys() == {"db", "homes"}
+        assert {one.removeprefix("BATOS_") for one in about} <= names | {"PGPASSWORD"}
+        assert kernel["build"]["args"]["ALSO"] in {p.name for p in ROOT.glob("requirements*.txt")}
+    [image] = {kernel["environment"]["BATOS_IMAGE"] for kernel in kernels.values()}
+    assert image.startswith(kernels["one"]["environment"]["BATOS_CLUSTER"] + "?")
+    ports = re.findall(r"--port (\d+)", " ".join(services[f"model-{n}"]["command"] for n in (1, 2)))
+    profile = tomllib.loads((ROOT / "deploy" / "cluster-profile.toml").read_text())
+    served = profile["models"]["served"]["source"]
+    assert served == [f"http://127.0.0.1:{port}/v1" for port in ports]

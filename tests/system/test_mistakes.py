@@ -324,9 +324,9 @@ async def test_a_message_with_too_few_or_many_arguments_is_shown_as_it_is_writte
         ),
         ("inspect", "./run.sh inspect: OBJECT is missing; write it as: ./run.sh inspect OBJECT ("),
         ("inspect a b", "./run.sh inspect: 'b' is one argument too many; write it as"),
-        ("inspekt a", "./run.sh: no verb 'inspekt'; did you mean 'inspect'?"),
+        ("inspekt a", "./run.sh: there is no verb 'inspekt'; did you mean 'inspect'?"),
         ("teach a b --exampel x", "there is no option --exampel; did you mean --example?"),
-        ("models ad", "./run.sh models: no action 'ad'; did you mean 'add'?"),
+        ("models ad", "./run.sh models: there is no action 'ad'; did you mean 'add'?"),
         ("search bats --limit few", "takes a number, and 'few' is none"),
     ],
 )

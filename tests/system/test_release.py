@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from bat_os.cli.licences import parts
 
 ROOT = Path(__file__).parents[2]
 GIT = ("git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=0")
+ADDRESS = "https://example.org/bat-os/releases/download/v1"
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -34,7 +36,8 @@ def project(tmp_path_factory):
 
 
 def release(root, out):
-    command = [sys.executable, root / "deploy" / "release.py", "--no-checks", "--out", out]
+    command = [sys.executable, root / "deploy" / "release.py", "--no-checks", "--out", out,
+               "--address", ADDRESS]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -49,6 +52,33 @@ def test_a_release_is_the_same_twice_and_its_sums_are_right(project, tmp_path):
     assert bom["bomFormat"] == "CycloneDX"
     assert {each["name"] for each in bom["components"]} == {part.name for part in parts()[1:]}
     assert all(each["licenses"] for each in bom["components"])
+
+
+def test_the_formula_and_the_manifest_name_the_files_of_the_release(project, tmp_path):
+    assert release(project, tmp_path).returncode == 0
+    [wheel] = tmp_path.glob("*.whl")
+    formula = (tmp_path / "homebrew" / "bat-os.rb").read_text()
+    assert f'url "{ADDRESS}/{wheel.name}", using: :nounzip' in formula
+    assert f'sha256 "{hashlib.sha256(wheel.read_bytes()).hexdigest()}"' in formula
+    assert 'homepage "https://example.org/bat-os"' in formula
+    assert formula.count("{") == formula.count("}") == 2  # Ruby's own
+    names = ("BatOS.BatOS.installer.yaml", "BatOS.BatOS.locale.en-US.yaml", "BatOS.BatOS.yaml")
+    assert sorted(path.name for path in (tmp_path / "winget").iterdir()) == sorted(names)
+    lines = (tmp_path / "winget" / names[0]).read_text().splitlines()
+    installer = dict(line.strip("- ").split(": ", 1) for line in lines if ": " in line)
+    exe = (tmp_path / "batos.exe").read_bytes()
+    assert installer["InstallerUrl"] == f"{ADDRESS}/batos.exe"
+    assert installer["InstallerSha256"] == hashlib.sha256(exe).hexdigest().upper()
+
+
+def test_the_program_for_windows_holds_the_wheel_and_what_installs_it(project, tmp_path):
+    assert release(project, tmp_path).returncode == 0
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(tmp_path / "batos.exe") as archive:
+        assert archive.read(wheel.name) == wheel.read_bytes()
+        assert wheel.name.startswith(f"bat_os-{archive.read('version').decode()}-")
+        start = archive.read("__main__.py")
+    assert start == (project / "deploy" / "winget" / "start.py").read_bytes()
 
 
 def test_what_is_not_committed_or_tagged_wrongly_is_not_released(project, tmp_path):

@@ -175,7 +175,7 @@ async def test_update_finds_the_newest_tag_says_what_changes_and_upgrades_to_it(
     site.make_next()
     site.home.upgrade_keys.unlink()
     site.git("tag", "v99.0.0", "main")
-    site.git("clone", "-q", "--bare", ".", str(tmp_path / "origin"))
+    site.git("clone", "-q", "--bare", "-b", "main", ".", str(tmp_path / "origin"))
     site.git("tag", "-d", "v99.0.0")
     status, _, err = await site.run("batos.py", "update", "--check")
     assert (status, "has no remote" in err) == (1, True), err

@@ -44,7 +44,7 @@ class Run:
 
     def start(self):
         return subprocess.Popen(
-            [sys.executable, "-m", "bat_os.training.forge", str(self.folder)],
+            [sys.executable, "-m", "tests.training.eager", str(self.folder)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -90,7 +90,7 @@ def show(body: Mapping[str, Any], screen: Screen, place: Place = ALONE) -> None:
         return
     screen.answer(show_answer(body))
     for line in notes_on(body, place):
-        screen.note(line)
+        screen.note(line, as_is=True)
 
 
 async def say_once(home: Path, screen: Screen, sentence: str, **how: Any) -> int:

@@ -24,6 +24,7 @@ from bat_os.cli.chat.editor import ChatCompleter, Editor, LiveNames, PlainEditor
 from bat_os.cli.chat.saying import as_fields, offer_start, say, show
 from bat_os.cli.chat.slash import SlashVerbs
 from bat_os.cli.connection import connect, refuse
+from bat_os.cli.language import translate
 from bat_os.cli.show.choice import ask_once
 from bat_os.cli.show.command import Ask
 from bat_os.cli.show.schedules import show_due
@@ -168,7 +169,7 @@ class Conversation:
 
     async def _help(self, rest: str) -> None:
         if rest:
-            self._screen.answer(self._slashes.explain(rest).rstrip("\n"))
+            self._screen.say(self._slashes.explain(rest).rstrip("\n"))
             return
         self._screen.note(self._slashes.overview(), style="")
 
@@ -241,4 +242,4 @@ def _toolbar(talk: Conversation, names: LiveNames) -> str:
     else:
         there = "no daemon answers"
     tokens = "; tokens on" if talk.tokens else ""
-    return f" {there}{tokens}.  Enter sends, Alt-Enter: next line, Tab completes, /help"
+    return translate(f" {there}{tokens}.  Enter sends, Alt-Enter: next line, Tab completes, /help")

@@ -39,7 +39,7 @@ _OTHER_NAMES: Final = frozenset(name for verb in VERBS.values() for name in verb
 _IN_WORDS: Final = frozenset(
     verb.name for verb in VERBS.values() for field in verb.fields if field.kind == "words"
 )
-_HIDDEN: Final = frozenset({"--help", "--home", "--json", "--quiet"})
+_HIDDEN: Final = frozenset({"--help", "--home", "--json", "--quiet", "--plain"})
 HELP: Final = """\
 Say what you want, in words. For example:
 

@@ -76,7 +76,7 @@ class Waiting:
             self._come_back()
         if "expected" in body:  # a mission begins, which takes longer than an answer
             self._do(str(body["text"]), "learning")
-            self._screen.note(str(body["text"]), style="")
+            self._screen.note(str(body["text"]), style="", as_is=True)
         elif "text" in body:
             self._add_text(str(body["text"]), str(body.get("persona", "")), body.get("begins"))
         elif kind == "accepted" and body.get("awakening"):

@@ -15,6 +15,7 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from bat_os import find_shipped
@@ -22,6 +23,7 @@ from bat_os.cli.canvas import Canvas
 from bat_os.cli.doctor import image, running, software
 from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING, Facts, ImageFacts, Outcome, broken
 from bat_os.cli.environment import find_fault, load
+from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
 from bat_os.core.printable import show_control
 from bat_os.core.settings import Settings
@@ -61,8 +63,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("logs", running.check_logs),
 )
 _STYLES: Final = {OK: "green", WARNING: "yellow", BROKEN: "bold red"}
-_NAME: Final = max(len(name) for name, _ in CHECKS)
-_MARGIN: Final = 9 + _NAME + 2
+_STATE: Final = 9  # cells of the first column
 _NARROWEST: Final = 40
 _SILENT: Final = logging.NullHandler()
 
@@ -118,20 +119,23 @@ async def _guard(name: str, check: Check, facts: Facts) -> list[Outcome]:
     return outcomes
 
 
-def show(body: Mapping[str, Any], _screen: Screen) -> None:
+def show(body: Mapping[str, Any], screen: Screen) -> None:
     """Write a line for each check, its advice below, and the totals."""
-    console = Canvas()
-    width = max(console.width, _MARGIN + _NARROWEST) - 1 if console.is_terminal else None
+    console = Canvas(plain=screen.plain)
+    margin = _STATE + max(cell_len(translate(name)) for name, _ in CHECKS) + 2
+    width = max(console.width - 1 - margin, _NARROWEST) if console.is_terminal else None
     for check in body["checks"]:
         style = _STYLES[check["state"]]
-        head = (f"{check['state']:<9}", style), (f"{check['name']:<{_NAME + 2}}", "bold")
-        first, *more = _fold(check["found"], width) or [""]
+        state, name = translate(check["state"]), translate(check["name"])
+        head = (f"{state:<{_STATE}}", style), (f"{name:<{margin - _STATE}}", "bold")
+        first, *more = _fold(translate(check["found"]), width) or [""]
         console.print(Text.assemble(*head, first))
         for line in more:
-            console.print(Text(" " * _MARGIN + line))
-        for line in _fold(f"-> {check['advice']}" if check["advice"] else "", width):
-            console.print(Text(" " * _MARGIN + line, style))
-    console.print(Text(summarize(body["checks"]), "bold"))
+            console.print(Text(" " * margin + line))
+        advice = translate(check["advice"])
+        for line in _fold(f"-> {advice}" if advice else "", width):
+            console.print(Text(" " * margin + line, style))
+    console.print(Text(translate(summarize(body["checks"])), "bold"))
 
 
 def summarize(checks: Iterable[Mapping[str, Any]]) -> str:
@@ -142,10 +146,10 @@ def summarize(checks: Iterable[Mapping[str, Any]]) -> str:
     """
     states = [check["state"] for check in checks]
     count = {state: states.count(state) for state in (BROKEN, WARNING, OK)}
-    parts = [f"{count[OK]} ok", f"{count[WARNING]} warning{'s' * (count[WARNING] != 1)}"]
+    warnings = f"{count[WARNING]} warning{'s' * (count[WARNING] != 1)}"
     if count[BROKEN]:
-        return f"{count[BROKEN]} broken, {parts[1]}, {parts[0]}."
-    return f"Nothing is broken: {parts[0]}, {parts[1]}."
+        return f"{count[BROKEN]} broken, {warnings}, {count[OK]} ok."
+    return f"Nothing is broken: {count[OK]} ok, {warnings}."
 
 
 def _fold(text: str, width: int | None) -> list[str]:
@@ -153,4 +157,4 @@ def _fold(text: str, width: int | None) -> list[str]:
     line = show_control(" ".join(text.split()))
     if width is None:
         return [line] if line else []
-    return textwrap.wrap(line, width - _MARGIN, break_on_hyphens=False)
+    return textwrap.wrap(line, width, break_on_hyphens=False)

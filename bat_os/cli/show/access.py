@@ -141,7 +141,7 @@ def _has_screen() -> bool:
 
 def _show_open(body: Mapping[str, Any], screen: Screen) -> None:
     if body.get("closed"):
-        screen.answer("HTTP is closed.")
+        screen.say("HTTP is closed.")
         return
     screen.answer(body["page"])
     screen.note("This address is good once, for a minute. For another program:")

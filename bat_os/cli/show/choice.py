@@ -135,7 +135,7 @@ def show(body: Mapping[str, Any], screen: Screen) -> None:
     elif not body["chosen"]:
         screen.note(LATER)
     else:
-        screen.answer(f"{body['name']} is chosen: profile {body['profile']}")
+        screen.say(f"{body['name']} is chosen: profile {body['profile']}")
         screen.note(f"batos canary {body['name']} shows what comes out better and worse with it")
         if overruled := body.get("overruled"):
             screen.note(f"but {overruled} counts more than {FILE}; start without it", "yellow")

@@ -80,7 +80,7 @@ async def ask_or_open(ask: Ask, verb: str, body: Mapping[str, Any]) -> Mapping[s
 
 def _show_backup(body: Mapping[str, Any], screen: Screen) -> None:
     kept = "up to" if body["damaged"] else "whole up to"
-    screen.answer(f"{body['folder']}: {kept} {body['tid']}, {show_size(body['size'])}")
+    screen.say(f"{body['folder']}: {kept} {body['tid']}, {show_size(body['size'])}")
     if "added" in body:
         how = "everything" if body["full"] else "what was new"
         screen.note(
@@ -98,14 +98,14 @@ def _show_damaged(body: Mapping[str, Any], screen: Screen) -> None:
 def _show_restored(body: Mapping[str, Any], screen: Screen) -> None:
     objects = sum(body["objects"].values())
     kept = "up to" if body["damaged"] else "whole up to"
-    screen.answer(f"{body['home']}: {show_count(objects, 'object')}, {kept} {body['tid']}")
+    screen.say(f"{body['home']}: {show_count(objects, 'object')}, {kept} {body['tid']}")
     _show_damaged(body, screen)
     if body["kept"]:
         screen.note(f"the home that was there is {body['kept']} now")
 
 
 def _show_archive(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['file']}: {show_size(body['size'])} for {show_size(body['holds'])}")
+    screen.say(f"{body['file']}: {show_size(body['size'])} for {show_size(body['holds'])}")
     screen.note(f"SHA-256 {body['sha256']}; the chronicle has it")
     _show_damaged(body, screen)
 
@@ -126,11 +126,11 @@ def _show_erased(body: Mapping[str, Any], screen: Screen) -> None:
     for line in body["left"]:
         screen.note(line, "yellow")
     if not rows and not body["past"]["records"]:
-        screen.answer("the words stand nowhere in this home")
+        screen.say("the words stand nowhere in this home")
     elif body["erased"]:
-        screen.answer("erased")
+        screen.say("erased")
     else:
-        screen.answer("nothing was changed; with --yes all of this is removed for good")
+        screen.say("nothing was changed; with --yes all of this is removed for good")
 
 
 def _deed(entry: Mapping[str, Any]) -> str:
@@ -161,7 +161,7 @@ _FORKS: Final[Columns] = {
 
 def _show_fork(body: Mapping[str, Any], screen: Screen) -> None:
     if body.get("dropped"):
-        screen.answer(f"the fork {body['name']} is gone")
+        screen.say(f"the fork {body['name']} is gone")
         return
     screen.answer(body["home"])
     screen.note(
@@ -171,17 +171,20 @@ def _show_fork(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_pack(body: Mapping[str, Any], screen: Screen) -> None:
     if "policy" in body:
-        screen.answer(_policy(body["policy"]))
+        screen.say(_policy(body["policy"]))
         return
     freed, blobs = show_size(body["before"] - body["after"]), show_size(body["blobs"])
-    screen.answer(f"{show_size(body['after'])} now; {freed} and {blobs} of blobs freed")
+    screen.say(f"{show_size(body['after'])} now; {freed} and {blobs} of blobs freed")
 
 
 def _policy(policy: Mapping[str, Any]) -> str:
     if not policy["auto"]:
         return "packed only when asked to"
     least = show_size(policy["floor"])
-    return f"packed when the file has doubled, from {least} on; {policy['days']:g} days kept"
+    return (
+        f"packed when the file has doubled, or is a sixth larger after a week, from {least} on; "
+        f"{policy['days']:g} days kept"
+    )
 
 
 def _show_space(body: Mapping[str, Any], screen: Screen) -> None:
@@ -213,10 +216,10 @@ async def _verify(ask: Ask) -> Mapping[str, Any]:
 def _show_verified(body: Mapping[str, Any], screen: Screen) -> None:
     counts = ", ".join(f"{count} {kind}s" for kind, count in body["checked"].items())
     for damage in body["damaged"]:
-        screen.answer(f"DAMAGED  {damage['what']}: {damage['why']}")
+        screen.say(f"DAMAGED  {damage['what']}: {damage['why']}")
         screen.note(f"         {damage['advice']}")
     if not body["damaged"]:
-        screen.answer(f"whole: {counts}")
+        screen.say(f"whole: {counts}")
     if others := len(body["quarantined"]) - len(body["damaged"]):
         screen.note(f"{max(others, 0)} in quarantine from earlier")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import as_call, columns, render
+from bat_os.cli.language import translate
 from bat_os.cli.show.command import (
     Command,
     cut,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from bat_os.cli.console import Screen
     from bat_os.cli.show.command import Ask, Columns
     from bat_os.client.client import KernelClient
+
+_THEIRS: Final = ("wish", "message", "chosen", "brought")  # facts in words of a person or a model
 
 
 async def _why(ask: Ask) -> Mapping[str, Any]:
@@ -63,37 +66,43 @@ def explain(body: Mapping[str, Any]) -> Iterator[str]:
         return
     state = "current" if body["current"] else "not current"
     which = f"version {body['version']} of {body['versions']}, {state}"
-    yield f"{body['object']}.{body['selector']}: {body['status']}, {which}"
-    facts = [(name, text) for name, text in _facts(body) if text]
+    yield f"{body['object']}.{body['selector']}: {body['status']}, {translate(which)}"
+    facts = [
+        (translate(name), text if name in _THEIRS else translate(text))
+        for name, text in _facts(body)
+        if text
+    ]
     width = max(len(name) for name, _ in facts)
     yield from (f"  {name.ljust(width)}  {text}" for name, text in facts)
     for title, rows, heads in _tables(body):
         if rows:
             yield ""
-            yield title
-            yield from (f"  {line}" for line in columns(rows, heads))
+            yield translate(title)
+            yield from (f"  {line}" for line in columns(rows, [*map(translate, heads)]))
     yield ""
-    yield "source" if body["whole"] else "source (NOT what was committed: its hash differs)"
+    source = "source" if body["whole"] else "source (NOT what was committed: its hash differs)"
+    yield translate(source)
     yield from (f"  {line}" for line in body["source"].rstrip("\n").splitlines())
     if again := body.get("replay"):
         how = "byte for byte the same" if again["same"] else "NOT THE SAME"
         yield ""
-        yield f"replayed with {again['model']} in {again['seconds']} s: {how}"
+        yield translate(f"replayed with {again['model']} in {again['seconds']} s: {how}")
 
 
 def _explain_adapter(body: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{body['object']}: {body['status']}, run {body['run']} of the forge"
+    yield translate(f"{body['object']}: {body['status']}, run {body['run']} of the forge")
     stale = {(one["object"], one["selector"]): one["why"] for one in body["stale_by"]}
     rows = [
         (f"{one['object']}.{one['selector']}", one["version"], one["mission"],
          stale.get((one["object"], one["selector"]), ""))
         for one in body["learned_from"]
     ]  # fmt: skip
-    yield from columns(rows, ("LEARNED FROM", "VERSION", "MISSION", "STALE"))
+    heads = ("LEARNED FROM", "VERSION", "MISSION", "STALE")
+    yield from columns(rows, [*map(translate, heads)])
     if not rows:
-        yield "it learned from the shipped examples alone"
+        yield translate("it learned from the shipped examples alone")
     if stale:
-        yield "the next run learns without what is stale: batos forge start"
+        yield translate("the next run learns without what is stale: batos forge start")
 
 
 def _asks(origin: Mapping[str, Any]) -> str:
@@ -259,7 +268,7 @@ def show_versions(body: Mapping[str, Any], screen: Screen) -> None:
 def show_moved(body: Mapping[str, Any], screen: Screen) -> None:
     """Write which version of a method is current now."""
     version = f"version {body['version']}" if body["version"] else ""
-    state = ", ".join(filter(None, (body["status"], version)))
+    state = ", ".join(filter(None, (body["status"], translate(version))))
     screen.answer(f"{body['target']}.{body['selector']}: {state}")
     if names := body.get("names"):
         screen.note(f"so {'is its other name' if len(names) == 1 else 'are its other names'} "
@@ -285,7 +294,7 @@ def _show_recall(body: Mapping[str, Any], screen: Screen) -> None:
         _show_recalls(body, screen)
     elif "back" in body:
         for method in body["back"]:
-            screen.answer(
+            screen.say(
                 f"{method['selector']} of {method['oid']}: version {method['version']} is back"
             )
         for method in body["left"]:
@@ -310,7 +319,7 @@ def _show_recalls(body: Mapping[str, Any], screen: Screen) -> None:
     ]  # fmt: skip
     screen.table(rows, ("RECALL", "WHEN", "WHAT", "METHODS", ""))
     if body["tainted"]:
-        screen.answer("to be verified again:")
+        screen.say("to be verified again:")
         for line in columns(rows_of(body["tainted"], _METHODS), tuple(_METHODS)):
             screen.answer(f"  {line}")
     if not rows and not body["tainted"]:
@@ -406,7 +415,7 @@ def _show_objects(rows: Iterable[Mapping[str, Any]], screen: Screen) -> None:
         screen.answer(f"{row['what']:<8}{row['object']}{was}")
         if "parents" in row:
             before, after = (", ".join(names) for names in row["parents"])
-            screen.answer(f"        parents: {before} -> {after}")
+            screen.say(f"        parents: {before} -> {after}")
         for slot in row["slots"]:
             screen.answer(f"        {slot['slot']}: {slot['before']} -> {slot['after']}")
 
@@ -416,7 +425,7 @@ def show_changes(body: Mapping[str, Any], screen: Screen) -> None:
     _show_objects(body["objects"], screen)
     for row in body["methods"]:
         before, after = (row[key] or "none" for key in ("before", "after"))
-        screen.answer(f"method  {row['object']}.{row['selector']}: version {before} -> {after}")
+        screen.say(f"method  {row['object']}.{row['selector']}: version {before} -> {after}")
     for row in body["documents"]:
         screen.answer(f"{row['what']:<8}{row['document']}")
     count = len(body["transactions"])
@@ -433,7 +442,7 @@ async def _bisect(ask: Ask) -> Mapping[str, Any]:
 def _show_found(body: Mapping[str, Any], screen: Screen) -> None:
     screen.answer(f"{body['transaction']}  {show_time(body['time'])}  {body['note']}")
     if body["mission"]:
-        screen.answer(f"mission  {body['mission']}")
+        screen.say(f"mission  {body['mission']}")
     for end in ("before", "after"):
         answer = body[end]
         failure = f"{answer.get('error')} {answer.get('message')}"
@@ -467,7 +476,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "why": Command(lambda body, screen: screen.answer("\n".join(explain(body))), _why),
     "versions": Command(show_versions),
     "history": Command(_show_history, _history),
-    "diff-method": Command(lambda body, screen: screen.answer(body["diff"] or "the same")),
+    "diff-method": Command(
+        lambda body, screen: screen.answer(body["diff"] or translate("the same"))
+    ),
     "relearn": replace(offer_canary(show_result), run=_relearn),
     "unlearn": Command(show_moved),
     "redo": offer_canary(show_moved),

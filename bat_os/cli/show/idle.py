@@ -6,18 +6,21 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import to_json
+from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, opened
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bat_os.cli.console import Screen
     from bat_os.cli.show.command import Ask
 
 _WISH: Final = 60
 _PATIENCE: Final = 10.0
+_CAME: Final = ("kept", "corrected", "asked", "failed")  # how a mission ended
+_BAR: Final = 40  # characters of the longest bar, about
 
 
 async def _canary(ask: Ask) -> Mapping[str, Any]:
@@ -109,12 +112,22 @@ def _show_proposals(body: Mapping[str, Any], screen: Screen) -> None:
     if not body["proposals"]:
         screen.note("nothing is proposed")
     if "weeks" in body:
-        keys = ("week", "kept", "corrected", "asked", "failed")
-        rows = [tuple(row[key] for key in keys) for row in body["weeks"]]
-        screen.table(rows, [key.upper() for key in keys])
+        _show_weeks(body["weeks"], screen)
     numbers = f"dissonance {body['dissonance']:g}, curiosity {body['curiosity']}"
     screen.note(f"{numbers} (docs/self-improvement.md)")
     _show_budget(body, screen)
+
+
+def _show_weeks(weeks: Sequence[Mapping[str, Any]], screen: Screen) -> None:
+    """Write the weeks as a table with a bar each, one letter per mission, or per several."""
+    most = max((sum(row[key] for key in _CAME) for row in weeks), default=0)
+    each = -(-most // _BAR) or 1
+    rows = [
+        (row["week"], *(row[key] for key in _CAME),
+         "".join(key[0] * -(-row[key] // each) for key in _CAME))
+        for row in weeks
+    ]  # fmt: skip
+    screen.table(rows, ("WEEK", *map(str.upper, _CAME), ""))
 
 
 def _show_budget(body: Mapping[str, Any], screen: Screen) -> None:
@@ -124,7 +137,7 @@ def _show_budget(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_accepted(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"done: {body['done']}")
+    screen.say(f"done: {body['done']}")
     if undo := body["undo"]:
         version = f" {undo['version']}" if undo["version"] else ""
         screen.note(f"batos {undo['verb']} {undo['target']} {undo['selector']}{version} undoes it")
@@ -137,7 +150,7 @@ def _show_dismissed(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_since(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(body["text"] or "Nothing came of it.")
+    screen.answer(body["text"] or translate("Nothing came of it."))
     _show_budget(body, screen)
 
 
@@ -180,8 +193,10 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
     if state == "idle":
         ready = "ready: batos forge start"
         wants = f"missing for a run: {forge['missing']} (--anyway starts without)"
-        screen.answer(f"idle; {forge['new']} new gold records in {forge['clusters']} clusters")
+        screen.say(f"idle; {forge['new']} new gold records in {forge['clusters']} clusters")
         screen.note(wants if forge["missing"] else ready)
+        if forge.get("near"):  # an older daemon does not say it
+            screen.note(f"{forge['near']} more are too much like the exam to learn from")
     else:
         done = ""
         if "step" in forge:
@@ -190,7 +205,7 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
             )
         elif "tried" in forge:
             done = f", {forge['tried']} of {forge['of']} sets of drafts"
-        screen.answer(f"run {forge['run']} is {state}{done}")
+        screen.say(f"run {forge['run']} is {state}{done}")
         if state == "stopped":
             screen.note("batos forge start goes on with it")
     if "fault" in forge:

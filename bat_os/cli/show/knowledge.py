@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.answer import FIELDS
 from bat_os.cli.chat.saying import as_fields, say
 from bat_os.cli.chat.saying import show as show_said
+from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import Command, cut, read_input, read_pairs, show_time, table_of
 from bat_os.documents.readers import STDIN, Document, Skipped, read_all, read_stdin, resolve, walk
@@ -143,9 +144,9 @@ def _show_learned(body: Mapping[str, Any], screen: Screen) -> None:
     for row in body["learned"]:
         count = row["passages"]
         how = f"{count} passage{'s' * (count != 1)}" if row["changed"] else "known already"
-        screen.answer(f"{row['title']}: {how}")
+        screen.answer(f"{row['title']}: {translate(how)}")
     for row in body.get("watched", ()):
-        screen.answer(f"{row['path']} is learned, and kept current from now on")
+        screen.say(f"{row['path']} is learned, and kept current from now on")
         if row["granted"]:
             screen.note(
                 f"{row['granted']} may read it; to take that back: batos revoke {row['granted']}"
@@ -165,7 +166,7 @@ def _show_passages(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_forgotten(body: Mapping[str, Any], screen: Screen) -> None:
     for doc_id in body["forgotten"]:
-        screen.answer(f"forgotten: {doc_id}")
+        screen.say(f"forgotten: {doc_id}")
 
 
 _DOCUMENTS: Final[Columns] = {"ID": "doc_id", "PASSAGES": "passages", "TITLE": "title"}
@@ -227,7 +228,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "forget": Command(_show_forgotten, _forget),
     "reindex": Command(
-        lambda body, screen: screen.answer(f"reindexed: {body['documents']} documents"), _reindex
+        lambda body, screen: screen.say(f"reindexed: {body['documents']} documents"), _reindex
     ),
     "ask": Command(show_said, _ask),
     "discuss": Command(_show_talk, _discuss),

@@ -201,10 +201,8 @@ def _size_of(folder: Path) -> int:
 
 
 def _show(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(
-        "BAT OS does not run any more." if body["stopped"] else "It could not be stopped."
-    )
-    screen.answer(f"its service: {body['service']}")
+    screen.say("BAT OS does not run any more." if body["stopped"] else "It could not be stopped.")
+    screen.say(f"its service: {body['service']}")
     for path in body["deleted"]:
         screen.note(f"deleted {path}")
     rows = [(one["what"], show_size(one["size"]), one["where"], one["remove"])

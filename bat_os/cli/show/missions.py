@@ -58,7 +58,7 @@ async def _missions(ask: Ask) -> Mapping[str, Any]:
 
 def _show_missions(body: Mapping[str, Any], screen: Screen) -> None:
     if body.get("refused"):
-        screen.answer("refused; it is not asked again for 30 days")
+        screen.say("refused; it is not asked again for 30 days")
         return
     show = table_of("missions", _MISSIONS, "no missions")
     (show if "missions" in body else show_result)(body, screen)
@@ -95,9 +95,9 @@ def _describe(event: Mapping[str, Any]) -> str:
 
 def _show_cancelled(body: Mapping[str, Any], screen: Screen) -> None:
     if body["cancelled"]:
-        return screen.answer("cancelled")
+        return screen.say("cancelled")
     how = ", ".join(filter(None, (body.get("state"), show_time(body.get("ended"), "%H:%M"))))
-    return screen.answer(f"this request has already ended ({how})")
+    return screen.say(f"this request has already ended ({how})")
 
 
 async def _experience(ask: Ask) -> Mapping[str, Any]:

@@ -63,7 +63,7 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
     elif "exam" in body and "models" not in body:
         screen.note(f"{_exam(body['exam'])}; batos models shows how far it has come")
     elif "models" not in body:
-        screen.answer(_describe_change(body))
+        screen.say(_describe_change(body))
     else:
         _show_models(body, screen)
 
@@ -87,7 +87,7 @@ def _show_fit(body: Mapping[str, Any], screen: Screen) -> None:
         best = "  (the best that fits)" if row["name"] == body["best"] else ""
         screen.answer(f"{mark}  {row['name']:<8} {row['purpose']}{best}")
         for reason in (*row["reasons"], *row["conditions"]):
-            screen.answer(f"             {reason}")
+            screen.say(f"             {reason}")
     screen.note("batos models choose NAME chooses one, or BATOS_PROFILE=NAME for one start")
 
 

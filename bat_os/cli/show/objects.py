@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.connection import connect, send
 from bat_os.cli.console import render
+from bat_os.cli.language import translate
 from bat_os.cli.parser import guess
 from bat_os.cli.progress import Progress
 from bat_os.cli.show.command import (
@@ -117,9 +118,9 @@ def _show_tree(body: Mapping[str, Any], screen: Screen) -> None:
 def _show_object(body: Mapping[str, Any], screen: Screen) -> None:
     """Write an object as a page: its slots, its methods, and what it inherits."""
     parents = ", ".join(body["parents"]) or "none"
-    screen.answer(f"{body['name'] or 'an object without a name'}  parents: {parents}")
+    screen.say(f"{body['name'] or 'an object without a name'}  parents: {parents}")
     if len(body["line"]) > len(body["parents"]) + 1:
-        screen.answer(f"looked up in: {', '.join(body['line'])}")
+        screen.say(f"looked up in: {', '.join(body['line'])}")
     if slots := body["slots"]:
         screen.answer("")
         screen.table(
@@ -137,7 +138,7 @@ def _show_object(body: Mapping[str, Any], screen: Screen) -> None:
     if holders:
         screen.answer("")
     for holder, names in holders.items():
-        screen.answer(f"from {holder}: {', '.join(names)}")
+        screen.say(f"from {holder}: {', '.join(names)}")
     if left := body.get("left_out"):
         screen.note(f"{left} parts are left out: they do not fit into one message")
     screen.note(f"oid {body['oid']}; batos source and batos why show a method, --json everything")
@@ -275,8 +276,8 @@ def _write_new(path: Path, text: str) -> None:
 def _show_all(body: Mapping[str, Any], screen: Screen) -> None:
     """Write what went out, or came in, by kind; and what stayed behind."""
     done = body.get("counts", body.get("carried", {}))
-    told = ", ".join(f"{count} {kind}" for kind, count in done.items() if count)
-    screen.answer(f"{body['folder']}: {told or 'nothing'}")
+    told = ", ".join(f"{count} {translate(kind)}" for kind, count in done.items() if count)
+    screen.answer(f"{body['folder']}: {told or translate('nothing')}")
     for line in body["left"]:
         screen.note(f"not carried: {line}")
 
@@ -289,25 +290,27 @@ def _show_export(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_family(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['object'] or body['oid']}: {', '.join(body['parents']) or 'no parents'}")
+    screen.answer(
+        f"{body['object'] or body['oid']}: {', '.join(body['parents']) or translate('no parents')}"
+    )
     screen.note(f"looked up in: {', '.join(body['line'])}")
     _note_undo(body, screen)
 
 
 def _show_deleted(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['object']}: deleted")
+    screen.say(f"{body['object']}: deleted")
     if referrers := body["referrers"]:
-        screen.answer(f"no longer referred to by {', '.join(referrers)}")
+        screen.say(f"no longer referred to by {', '.join(referrers)}")
     _note_undo(body, screen)
 
 
 def _show_undone(body: Mapping[str, Any], screen: Screen) -> None:
     if body["objects"]:
-        screen.answer(f"undone in {', '.join(name or 'a fact' for name in body['objects'])}")
+        screen.say(f"undone in {', '.join(name or 'a fact' for name in body['objects'])}")
     for text in body["outside"]:
         screen.answer(text)
     for text in body["left"]:
-        screen.answer(f"this cannot be taken back: {text}")
+        screen.say(f"this cannot be taken back: {text}")
     _note_undo(body, screen)
 
 
@@ -321,47 +324,47 @@ def _show_import(body: Mapping[str, Any], screen: Screen) -> None:
         _show_all(body, screen)
         return
     made = "new" if body["new"] else "was there"
-    screen.answer(f"{body['object']}: {made}")
+    screen.answer(f"{body['object']}: {translate(made)}")
     for row in body["methods"]:
-        screen.answer(f"  {row['selector']}: {row['status']}, version {row['version']}")
+        screen.say(f"  {row['selector']}: {row['status']}, version {row['version']}")
 
 
 def _show_rehearsal(body: Mapping[str, Any], screen: Screen) -> None:
     answer = body["answer"]["body"]
     if body["answer"]["type"] == "error":
-        screen.answer(f"it would fail: {answer['code']} {answer['message']}")
+        screen.say(f"it would fail: {answer['code']} {answer['message']}")
         return
-    screen.answer(f"it would answer: {render(answer['result'])}")
+    screen.say(f"it would answer: {render(answer['result'])}")
     show_changes(body["diff"], screen)
     if body["source"]:
         screen.code(body["source"].rstrip("\n"))
     if body["kept"]:
-        screen.answer(f"kept; here it answers: {render(body['kept']['result'])}")
+        screen.say(f"kept; here it answers: {render(body['kept']['result'])}")
     else:
         screen.note("tried on a copy, which is gone; --keep keeps what it learned")
 
 
 def _show_grant(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"{body['object']} may reach {body['what']}")
+    screen.say(f"{body['object']} may reach {body['what']}")
     if body["until"]:
         screen.note(f"until {show_time(body['until'])}")
     screen.note(f"messages: {', '.join(body['operations'])}; take it back with revoke")
 
 
 def _show_flow(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"what is read from {body['read']} may be sent to {body['sent']}")
+    screen.say(f"what is read from {body['read']} may be sent to {body['sent']}")
     screen.note(f"take it back: batos disallow {body['source']} {body['sink']}")
 
 
 def _show_stopped(body: Mapping[str, Any], screen: Screen) -> None:
-    screen.answer(f"nothing goes from {body['source']} to {body['sink']} any more")
+    screen.say(f"nothing goes from {body['source']} to {body['sink']} any more")
 
 
 def _show_server(body: Mapping[str, Any], screen: Screen) -> None:
     if body["changes"] and not body["renewed"]:
-        screen.answer(f"{body['object']}: its server says otherwise of its tools now")
+        screen.say(f"{body['object']}: its server says otherwise of its tools now")
     elif body["changes"]:
-        screen.answer(f"{body['object']}: renewed, with what its server says now")
+        screen.say(f"{body['object']}: renewed, with what its server says now")
     else:
         _show_grant(body, screen)
     for line in body["changes"]:
@@ -377,7 +380,7 @@ def _show_server(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_revoked(body: Mapping[str, Any], screen: Screen) -> None:
     for name in body["revoked"]:
-        screen.answer(f"{name} reaches nothing any more")
+        screen.say(f"{name} reaches nothing any more")
     if not body["revoked"]:
         screen.note("it had ended already")
 

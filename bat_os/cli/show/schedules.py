@@ -50,7 +50,7 @@ async def show_due(kernel: KernelClient, screen: Screen, beside: Beside | None =
 
     def write() -> None:
         for line in lines:
-            screen.note(line)
+            screen.note(line, as_is=True)
 
     if beside is None:
         write()
@@ -71,7 +71,7 @@ def _show_one(body: Mapping[str, Any], screen: Screen) -> None:
 
 def _show_cancelled(body: Mapping[str, Any], screen: Screen) -> None:
     for one in body["cancelled"]:
-        screen.answer(f"cancelled {one['number']}: {one['text'] or one['kind']}")
+        screen.say(f"cancelled {one['number']}: {one['text'] or one['kind']}")
     if body["transaction"]:
         screen.note(f"to take it back: batos undo {body['transaction']}")
 

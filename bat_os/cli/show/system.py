@@ -80,17 +80,17 @@ async def tell_status(ask: Ask) -> Mapping[str, Any]:
 def _show_status(body: Mapping[str, Any], screen: Screen) -> None:
     kernel, watchdog = body["kernel"], body["watchdog"]
     if kernel and not (watchdog and watchdog["running"]):
-        screen.answer(f"BAT OS {kernel.get('version')} is running, without a watchdog.")
-        screen.answer(f"  daemon   process {kernel.get('pid')}")
-        screen.answer(f"  home     {body['home']}")
+        screen.say(f"BAT OS {kernel.get('version')} is running, without a watchdog.")
+        screen.say(f"  daemon   process {kernel.get('pid')}")
+        screen.say(f"  home     {body['home']}")
     else:
         show_status(Home(Path(body["home"])))
     if kernel:
-        screen.answer(f"  says     {_describe_health(kernel)}")
+        screen.say(f"  says     {_describe_health(kernel)}")
         for line in kernel.get("lost", ()):
-            screen.answer(f"  lost     {line}; see batos doctor")
+            screen.say(f"  lost     {line}; see batos doctor")
     elif body["trouble"]:
-        screen.answer(f"  trouble  {body['trouble']}")
+        screen.say(f"  trouble  {body['trouble']}")
 
 
 def _describe_health(health: Mapping[str, Any]) -> str:
@@ -364,14 +364,14 @@ def _install(service: Service, home: Home) -> dict[str, Any]:
         draft.replace(service.path)
     except OSError as error:
         raise StorageError(f"{service.path} cannot be written: {error}") from error
-    return _report(service, "installed", _run_all(service.enable))
+    return _report(service, "installed", _run_all(service.enable, service.absent))
 
 
 def remove_service(service: Service, _home: Home) -> dict[str, Any]:
     """Unregister a service and remove its file; ``done`` says what happened."""
     if not service.path.exists():
         return _report(service, "not installed", "")
-    trouble = _run_all(service.disable)
+    trouble = _run_all(service.disable, service.absent)
     try:
         service.path.unlink(missing_ok=True)
     except OSError as error:
@@ -388,8 +388,8 @@ def _report(service: Service, done: str, trouble: str) -> dict[str, Any]:
     }
 
 
-def _run_all(commands: Sequence[Sequence[str]]) -> str:
-    """Run system commands in turn; return why one failed, or ""."""
+def _run_all(commands: Sequence[Sequence[str]], absent: Sequence[int]) -> str:
+    """Run system commands in turn; return why one failed, or "". ``absent`` counts as done."""
     for command in commands:
         if shutil.which(command[0]) is None:
             return f"{command[0]} is not installed, so nothing was registered"
@@ -399,7 +399,7 @@ def _run_all(commands: Sequence[Sequence[str]]) -> str:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{' '.join(command)}: {error}"
-        if done.returncode:
+        if done.returncode and done.returncode not in absent:
             said = " ".join((done.stderr or done.stdout).split())[:300]
             return f"{' '.join(command)}: {said or f'status {done.returncode}'}"
     return ""

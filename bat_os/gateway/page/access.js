@@ -1,13 +1,14 @@
 // Tokens of other programs: each has a scope and an end, is shown once, and can be revoked.
 import { html, useState } from "./vendor/preact.js";
 import { owner } from "./ask.js";
-import { act, Badge, copy, Dialog, Empty, Icon, IconButton, Sure, Trouble, useAsked } from "./parts.js";
+import { act, Badge, copy, Dialog, Empty, Icon, IconButton, Sure, Trouble, useAsked, useWish } from "./parts.js";
 import { line } from "./safe.js";
 import { clock, moment, t } from "./words.js";
 
 export function Tokens() {
   const told = useAsked(() => owner("tokens"));
   const [making, setMaking] = useState(false);
+  useWish("token.make", () => setMaking(true));
   const [made, setMade] = useState(null);
   const all = told.value?.tokens || [];
   const revoke = (one) => act(() => owner("tokens.revoke", { name: one.name }), t("token.revoked", { name: one.name })).then(told.again);

@@ -75,6 +75,7 @@ function Header() {
     <${Status} />
     <button type="button" class="find" aria-label=${t("palette.open")} onClick=${() => put({ palette: "all" })} aria-keyshortcuts="Control+K">
       <${Icon} name="search" size=${16} /><span>${t("palette.open")}</span><kbd>Ctrl K</kbd></button>
+    <span class="phone-only"><${IconButton} name="clock" label=${t("time")} onClick=${() => put({ slider: !state.slider })} /></span>
     <${IconButton} name="sun" label=${t("theme")} onClick=${switchTheme} />
   </header>`;
 }

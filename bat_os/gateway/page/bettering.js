@@ -26,7 +26,7 @@ export default function Bettering() {
 function Budget({ one }) {
   const text = t("better.worked", { spent: number(Math.round(one.spent / 6) / 10), of: number(one.budget / 60) });
   return html`<p class="small meter"><span>${text}</span><progress max=${one.budget || 1} value=${one.spent} aria-label=${text}></progress></p>
-    <p class="small dim">${one.resting ? t("better.rests", { why: clean(one.resting, 120) }) : ""} ${t("better.numbers", { doubt: number(one.dissonance), wishes: number(one.curiosity) })}</p>`;
+    <p class="small dim">${one.resting ? t("better.rests", { why: clean(one.resting, 120) }) : ""} ${one.dissonance || one.curiosity ? t("better.numbers", { doubt: number(one.dissonance), wishes: number(one.curiosity) }) : ""}</p>`;
 }
 
 /** One finding: what it is, why, the sources side by side, and a button for each answer. */

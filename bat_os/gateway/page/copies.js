@@ -2,7 +2,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { follow, owner } from "./ask.js";
 import { label } from "./kinds.js";
-import { act, Badge, copy, Dialog, Empty, Icon, IconButton, Sure, Trouble, useAsked, Waiting } from "./parts.js";
+import { act, Badge, copy, Dialog, Empty, Icon, IconButton, Sure, Trouble, useAsked, Waiting, useWish } from "./parts.js";
 import { clean, line } from "./safe.js";
 import { state, use } from "./store.js";
 import { moment, size, t } from "./words.js";
@@ -28,6 +28,7 @@ export function Backups() {
     setBusy("");
   };
   const make = () => work(t("backup.making"), () => act(() => owner("backups.make"), (one) => t("backup.made", { size: size(one.size) })).then(told.again));
+  useWish("backup.make", make);
   const verify = (one) =>
     work(t("backup.reading"), async () => {
       const found = await owner("backups.verify", { name: one.name }).catch((error) => ({ error }));
@@ -54,6 +55,7 @@ export function Forks() {
   const { tick } = use("tick");
   const told = useAsked(() => owner("forks"), [tick]);
   const [making, setMaking] = useState(false);
+  useWish("fork.make", () => setMaking(true));
   const [seen, setSeen] = useState("");
   const [busy, setBusy] = useState(null);
   const [page, setPage] = useState(null);

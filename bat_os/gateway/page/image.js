@@ -3,7 +3,7 @@ import { html, useMemo, useRef, useState } from "./vendor/preact.js";
 import { verb } from "./ask.js";
 import { fold, folded, Graph } from "./picture.js";
 import { groupOf, GROUPS, label, tally } from "./kinds.js";
-import { act, Dialog, Empty, Icon, IconButton } from "./parts.js";
+import { act, Dialog, Empty, Icon, IconButton, useWish } from "./parts.js";
 import { choose, state, use } from "./store.js";
 import { t } from "./words.js";
 
@@ -29,6 +29,7 @@ export function List() {
   const { nodes, chosen } = use("nodes", "chosen", "folded");
   const [text, setText] = useState("");
   const [making, setMaking] = useState(false);
+  useWish("image.new", () => setMaking(true));
   const box = useRef(null);
   const groups = useMemo(() => {
     const found = Object.fromEntries(GROUPS.map((name) => [name, []]));

@@ -44,9 +44,9 @@ function Parents({ one, at, again }) {
     again();
   };
   const left = state.nodes.filter((each) => each.name !== one.name && !one.parents.includes(each.name)).slice(0, 1000);
-  return html`<p class="chips"><span class="dim">${t(one.parents.length ? "inspect.delegates" : "inspect.alone")}</span>
+  return html`<p class="chips"><span class="dim small">${t(one.parents.length ? "inspect.delegates" : "inspect.alone")}</span>
     ${one.parents.map((name) => html`<span class="chip split"><button type="button" onClick=${() => choose(name)}>${label(name)}</button>${!at && one.parents.length > 1 && html`<button type="button" class="off" aria-label=${t("inspect.parent.drop", { name: label(name) })} onClick=${() => change(name, "remove")}>×</button>`}</span>`)}
-    ${!at && html`<select class="field tiny" aria-label=${t("inspect.parent.add.label")} onChange=${(e) => e.target.value && (change(e.target.value, "add"), (e.target.value = ""))}><option value="">+</option>${left.map((each) => html`<option value=${each.name}>${label(each.name)}</option>`)}</select>`}</p>
+    ${!at && html`<select class="field add" title=${t("inspect.parent.add.label")} aria-label=${t("inspect.parent.add.label")} onChange=${(e) => e.target.value && (change(e.target.value, "add"), (e.target.value = ""))}><option value="">+</option>${left.map((each) => html`<option value=${each.name}>${label(each.name)}</option>`)}</select>`}</p>
     ${one.failing?.length > 0 && html`<p class="notice bad">${t("inspect.failing", { names: one.failing.map((s) => clean(s, 60)).join(", ") })}</p>`}
     ${one.tainted?.length > 0 && html`<p class="notice warn">${t("inspect.tainted", { names: one.tainted.map((s) => clean(spell(s), 60)).join(", ") })}</p>`}`;
 }
@@ -56,12 +56,13 @@ function Slots({ one, at, again }) {
   const [conflict, setConflict] = useState("");
   const path = (slot) => place(one.name, `/slots/${encodeURIComponent(slot)}`);
   const write = async (slot, method, body, seen) => ask(path(slot), { method, body, headers: { "if-match": seen } });
-  const change = async (slot, value, isGone = false) => {
+  const change = async (slot, value, isGone = false, isStale = false) => {
     const had = slot in one.slots;
     const was = one.slots[slot];
     let tag = "*";
     const work = async () => {
       try {
+        if (isStale) throw { status: 412 };
         const told = isGone ? await write(slot, "DELETE", undefined, one.etag) : await write(slot, "PUT", { value }, one.etag);
         tag = told.etag || "*";
         setConflict("");
@@ -88,7 +89,7 @@ function Slots({ one, at, again }) {
   return html`<section class="part"><h3>${t("inspect.slots")} ${!at && html`<${IconButton} name="plus" label=${t("slot.add")} onClick=${() => { setAdding(!adding); setTimeout(() => document.querySelector(".inspector [data-first]")?.focus(), 30); }} />`}</h3>
     ${conflict && html`<p class="notice warn" role="alert">${t("slot.conflict")}</p>`}
     ${adding && html`<form class="inline" onSubmit=${add}><input class="field" name="name" placeholder=${t("slot.name")} aria-label=${t("slot.name")} pattern="[A-Za-z_][A-Za-z0-9_]*" required data-first /><input class="field" name="value" placeholder=${t("slot.value")} aria-label=${t("slot.value")} /><button class="chip solid">${t("slot.set")}</button></form>`}
-    <dl class="slots">${names.map((name) => html`<dt>${clean(name, 80)}</dt><dd><${Slot} key=${name} name=${name} value=${one.slots[name]} fixed=${Boolean(at)} set=${(v) => change(name, v)} remove=${() => change(name, null, true)} /></dd>`)}</dl>
+    <dl class="slots">${names.map((name) => html`<dt>${clean(name, 80)}</dt><dd><${Slot} key=${name} name=${name} value=${one.slots[name]} fixed=${Boolean(at)} set=${(v, isStale) => change(name, v, false, isStale)} remove=${() => change(name, null, true)} /></dd>`)}</dl>
     ${!names.length && !adding && html`<p class="dim">${t("inspect.none")}</p>`}</section>`;
 }
 
@@ -96,20 +97,22 @@ function Slot({ name, value, fixed, set, remove }) {
   const [text, setText] = useState(null);
   const box = useRef(null);
   const done = useRef(false);
+  const seen = useRef(""); // what it was when the change began: meanwhile others may have set it
   useEffect(() => {
     if (text === null) return;
     box.current.focus();
     box.current.select();
   }, [text === null]);
+  const now = typeof value === "string" ? value : spell(value, 1);
   const begin = () => {
     done.current = false;
-    setText(typeof value === "string" ? value : spell(value, 1));
+    seen.current = now;
+    setText(now);
   };
   const end = (keep) => {
     if (done.current) return;
     done.current = true;
-    const was = typeof value === "string" ? value : spell(value, 1);
-    if (keep && text !== was) set(typeof value === "string" && typeof read(text) !== "object" ? text : read(text));
+    if (keep && text !== seen.current) set(typeof value === "string" && typeof read(text) !== "object" ? text : read(text), now !== seen.current);
     setText(null);
   };
   const keys = (event) => {
@@ -123,7 +126,7 @@ function Slot({ name, value, fixed, set, remove }) {
     }
   };
   if (text !== null) {
-    return html`<textarea class="field" ref=${box} rows=${Math.min(10, text.split("\n").length + 1)} aria-label=${t("slot.edit", { name })} value=${text} onInput=${(e) => setText(e.target.value)} onKeyDown=${keys} onBlur=${() => end(false)}></textarea>
+    return html`<textarea class="field" ref=${box} rows=${Math.min(10, text.split("\n").length)} aria-label=${t("slot.edit", { name })} value=${text} onInput=${(e) => setText(e.target.value)} onKeyDown=${keys} onBlur=${() => end(true)}></textarea>
       <small class="dim">${t("slot.keys")}</small>`;
   }
   const isRef = value && typeof value === "object" && "ref" in value;

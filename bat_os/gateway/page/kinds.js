@@ -37,7 +37,7 @@ export function label(name) {
 }
 
 /** Return a selector, or a note, in words. */
-export const words = (text) => line(text, 120).replace(/_obj\b/g, "").replaceAll("_", " ").trim();
+export const words = (text) => line(text, 120).replace(/_obj\b/g, "").replaceAll("_", " ").replace(/([a-z])([A-Z])(?=[a-z])/g, (all, a, b) => `${a} ${b.toLowerCase()}`).trim();
 
 const ORDER = ["verified", "taught", "provisional", "unlearned"];
 

@@ -3,7 +3,7 @@ import { html, useRef, useState } from "./vendor/preact.js";
 import { ask, place, verb } from "./ask.js";
 import { forget, haveBack, learnFiles, learnText } from "./files.js";
 import { label } from "./kinds.js";
-import { act, Badge, Dialog, Empty, Icon, Trouble, useAsked, Waiting } from "./parts.js";
+import { act, Badge, Dialog, Empty, Icon, Trouble, useAsked, Waiting, useWish } from "./parts.js";
 import { clean, line } from "./safe.js";
 import { choose, use } from "./store.js";
 import { clock, knows, t } from "./words.js";
@@ -38,6 +38,7 @@ function Search() {
 function Documents() {
   const { tick, at } = use("tick", "at");
   const [adding, setAdding] = useState(false);
+  useWish("know.text", () => setAdding(true));
   const file = useRef(null);
   const told = useAsked(() => verb("documents", { body: at ? { at } : {} }), [tick, at]);
   const all = (told.value?.documents || []).filter((one) => !HIDDEN.has(one.kind));

@@ -81,7 +81,8 @@ export function settle(graph, first) {
 }
 
 function sunflower(bodies) {
-  const sorted = bodies.slice().sort((a, b) => (a.parents[0] || "").localeCompare(b.parents[0] || "") || (a.name < b.name ? -1 : 1));
+  const order = new Map(bodies.map((one) => [one, `${one.parents[0] || ""} ${one.name}`]));
+  const sorted = bodies.slice().sort((a, b) => (order.get(a) < order.get(b) ? -1 : 1));
   sorted.forEach((body, i) => {
     const r = 15 * Math.sqrt(i + 1);
     body.x = body.fx ?? r * Math.cos(i * GOLDEN) * 1.25;

@@ -10,6 +10,7 @@ const KEPT = 400;
 const HOUSEKEEPING = /^(note|keep|count|step|accept|open a|prune|mission |look|store file)/;
 const MANY = 800;
 const SELDOM = 5000; // milliseconds between two whole readings of a large image
+const FLOOD = 3; // events within TOGETHER: what is open then asks once a second, or is refused
 const FEW = 10; // names that are asked for one by one in a large image
 const heard = new Set();
 let source = null;
@@ -18,6 +19,7 @@ let touched = new Set();
 let others = false; // a fact, a schedule or a document was written
 let planned = 0;
 let flushed = 0; // when events were shown last
+let stirred = 0; // when what is open was told of a change last
 let loading = null;
 let loaded = 0; // when the image was read last
 let wanted = false;
@@ -50,7 +52,7 @@ async function load(at) {
   if (at) {
     const first = await ask(`/objects?limit=1&at=${encodeURIComponent(at)}`);
     const objects = await pages("/objects", "objects", null, at);
-    const nodes = objects.map((one) => ({ ...one, refers: [], methods: one.selectors.map((s) => [s, ""]) }));
+    const nodes = objects.map((one) => ({ ...one, refers: [], methods: [] })); // what their state was is not told
     put({ nodes, past: first.at || null });
     return;
   }
@@ -203,16 +205,24 @@ function later() {
   planned ||= setTimeout(flush, Date.now() - flushed > TOGETHER ? ALONE : TOGETHER);
 }
 
+/** Tell what is open that something has changed. */
+function stir(isFlood) {
+  if (isFlood && Date.now() - stirred < 1000) return soon("stir", stir);
+  stirred = Date.now();
+  put({ tick: state.tick + 1 });
+}
+
 function flush() {
   planned = 0;
   flushed = Date.now();
+  const isFlood = lines.length > FLOOD;
   if (lines.length) put({ log: [...state.log, ...lines.splice(0)].slice(-KEPT) });
   const names = [...touched].filter((name) => !name.includes(":"));
   const unnamed = others;
   touched = new Set();
   others = false;
   if (state.at) return;
-  if (unnamed || names.length) put({ tick: state.tick + 1 }); // what is open asks at once; the list may come later
+  if (unnamed || names.length) stir(isFlood); // what is open asks at once; the list may come later
   if (!names.length) return;
   const known = new Set(state.nodes.map((one) => one.name));
   const isSmall = state.nodes.length <= MANY;

@@ -11,9 +11,10 @@ const FILTERS = ["all", "mission", "change"];
 function Line({ one }) {
   const name = one.kind === "mission" ? one.target : one.names?.[0];
   const what = one.kind === "mission" ? clean(one.detail?.reason || one.does || one.state, 240) : words(name ? one.note.replace(name, "") : one.note);
+  const more = one.kind === "change" ? one.names.length - 1 : 0;
   return html`<li class=${`thought ${one.kind} ${one.state || ""}`}><time>${clock(one.at, { seconds: true })}</time>
     <b class="who">${one.kind === "mission" ? line(one.persona || "", 14).toLowerCase() : t("log.commit")}</b>
-    <span>${what} ${name && !name.includes(":") && html`<button type="button" class="link" onClick=${() => choose(name)}>${label(name)}</button>`}</span></li>`;
+    <span>${what} ${name && !name.includes(":") && html`<button type="button" class="link" onClick=${() => choose(name)}>${label(name)}</button>`}${more > 0 && html` <span class="dim">${t("log.more", { n: more })}</span>`}</span></li>`;
 }
 
 export function Log({ small = false }) {

@@ -26,10 +26,11 @@ async function enter() {
 async function start() {
   const theme = localStorage.getItem("batos-theme");
   if (theme) document.documentElement.dataset.theme = theme;
-  await Promise.all([enter(), loadWords()]);
+  const entered = enter();
+  const began = entered.then(begin); // asks while the texts come
+  await Promise.all([entered, loadWords()]);
   readAddress();
   addEventListener("popstate", readAddress);
-  const began = begin();
   // Nothing of the image is known yet; the page shows at once, and says so.
   render(html`<${App} />`, root);
   await began;

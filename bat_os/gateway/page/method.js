@@ -14,7 +14,7 @@ const call = (one) => `${(one.args || []).map((each) => spell(each)).join(", ")}
 
 function signature(told) {
   if (told.signature) return line(told.signature, 90).replace(/^\w+/, "");
-  const found = /def \w+\(self(?:, *)?([^)]*)\)/.exec(told.source || "");
+  const found = /def \w+\(self(?:, *)?(.*?)\)\s*(?:->[^\n]*)?:\s*$/ms.exec(told.source || "");
   return found ? `(${line(found[1], 80)})` : "";
 }
 
@@ -65,12 +65,13 @@ function Run({ target, selector, one }) {
       setError(problem instanceof SyntaxError ? new Error(t("method.args.json")) : problem);
     }
   };
+  const rich = answer && isRich(answer.result);
   const end = useRef(null);
   useEffect(() => { if (answer || error) end.current.scrollIntoView({ block: "nearest" }); }, [answer, error]);
   const takes = /def \w+\(self\s*\)/.test(one.source || "") ? t("method.args.none") : example ? t("method.args.as", { args: line(call(example), 60) }) : t("method.args");
   return html`<form class="inline run" onSubmit=${run}><input class="field mono" aria-label=${t("method.args")} placeholder=${takes} value=${args} onInput=${(e) => setArgs(e.target.value)} spellcheck="false" /><button class="chip solid"><${Icon} name="bolt" size=${14} />${t("method.run")}</button></form>
-    ${answer && html`<output class="answer"><span>${clean(spell(answer.result), 2000) || "\u2013"}</span><small class="dim">${lasting(answer.seconds || 0)}</small></output>
-      ${answer.printed && html`<pre class="draft">${clean(answer.printed, 4000)}</pre>`}${isRich(answer.result) && html`<${Value} value=${answer.result} />`}`}
+    ${answer && html`<output class=${rich ? "" : "answer"}>${rich ? html`<${Value} value=${answer.result} />` : html`<span>${clean(spell(answer.result), 2000) || "\u2013"}</span>`}<small class="dim">${lasting(answer.seconds || 0)}</small></output>
+      ${answer.printed && html`<pre class="draft">${clean(answer.printed, 4000)}</pre>`}`}
     <${Trouble} error=${error} /><i ref=${end}></i>`;
 }
 

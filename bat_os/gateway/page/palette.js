@@ -1,7 +1,8 @@
-// The command palette: every view, object, method and action, and what was said before.
+// The command palette: every view, object, method, action and verb, and what was said before.
 import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
+import { ask } from "./ask.js";
 import { groupOf, label } from "./kinds.js";
-import { Dialog, Empty, Icon } from "./parts.js";
+import { act, Dialog, Empty, Icon } from "./parts.js";
 import { line } from "./safe.js";
 import { choose, go, put, state, switchTheme, use, VIEWS } from "./store.js";
 import { saidBefore, sayHere } from "./talk.js";
@@ -9,6 +10,18 @@ import { travel } from "./timeline.js";
 import { LANGUAGES, loadWords, t } from "./words.js";
 
 const MOST = 60;
+// What a button of a view opens.
+const WISHES = [
+  ["plus", "image.new", "image"], ["plus", "know.text", "knowledge"], ["shield", "grant.give", "world"], ["clock", "schedule.add", "world"], ["settings", "models.choose", "settings"],
+  ["check", "doctor.ask", "settings"], ["check", "doctor.verify", "settings"], ["file", "backup.make", "settings"], ["image", "fork.make", "settings"], ["plus", "token.make", "settings"],
+];
+let table = null;
+
+/** Return every verb of the wire that may be asked for, as the gateway documents it. */
+function verbs() {
+  const rows = (told) => Object.entries(told.paths).filter(([path]) => path.startsWith("/verbs/")).map(([path, { post }]) => ({ name: path.slice(7), about: post.summary, note: post.description, schema: post.requestBody.content["application/json"].schema }));
+  return (table ||= ask("/openapi.json").then(rows, () => ((table = null), [])));
+}
 
 /** Return every action of the page that is no object. */
 function actions() {
@@ -22,7 +35,8 @@ function actions() {
     ["search", "palette.said", () => setTimeout(() => put({ palette: "said" }))],
   ].map(([icon, key, run]) => ({ icon, text: t(key), about: t("palette.action"), run }));
   const languages = Object.entries(LANGUAGES).map(([code, name]) => ({ icon: "world", text: name, about: t("language"), run: () => loadWords(code).then(() => location.reload()) }));
-  return [...views, ...verbs, ...languages];
+  const wishes = WISHES.map(([icon, key, view]) => ({ icon, text: t(key), about: t(`view.${view}`), run: () => (state.at && travel(""), go(view, state.chosen), put({ wish: key })) }));
+  return [...views, ...wishes, ...verbs, ...languages];
 }
 
 function say(text) {
@@ -56,17 +70,27 @@ export default function Palette() {
   const [text, setText] = useState(state.early);
   const [at, setAt] = useState(0);
   const list = useRef(null);
-  const all = useMemo(() => (isSaid ? said() : everything()), [isSaid, nodes]);
+  const [wire, setWire] = useState([]);
+  const [form, setForm] = useState(null);
+  useEffect(() => void verbs().then(setWire), []);
+  const fill = async (one) => {
+    const part = await act(() => import("./verbs.js"));
+    if (part) setForm({ View: part.default, one });
+  };
+  const all = useMemo(() => (isSaid ? said() : [...everything(), ...wire.map((one) => ({ icon: "bolt", text: one.name, about: one.about, isVerb: true, run: () => fill(one) }))]), [isSaid, nodes, wire]);
   const found = useMemo(() => {
     const parts = text.toLowerCase().split(/\s+/).filter(Boolean);
     if (!parts.length) return all.slice(0, MOST);
     const ranked = all.map((one) => [rank(one, parts), one]).filter(([n]) => n);
     return ranked.sort((a, b) => b[0] - a[0]).slice(0, MOST).map(([, one]) => one);
   }, [all, text]);
-  useEffect(() => put({ early: "" }), []);
+  useEffect(() => {
+    setText(state.early); // with what was typed since the first drawing
+    put({ early: "" });
+  }, []);
   const close = () => put({ palette: "" });
   const run = (one) => {
-    close();
+    if (!one?.isVerb) close();
     if (one) one.run();
     else if (text.trim()) say(text.trim());
   };
@@ -82,9 +106,10 @@ export default function Palette() {
       run(found[at]);
     }
   };
+  if (form) return html`<${form.View} one=${form.one} close=${close} />`;
   return html`<${Dialog} title=${t(isSaid ? "palette.said" : "palette")} close=${close}>
     <input class="field palette-field" data-first role="combobox" aria-expanded="true" aria-controls="found" aria-activedescendant=${found.length ? `found-${at}` : null} placeholder=${t(isSaid ? "palette.said.find" : "palette.find")} aria-label=${t("palette.find")} value=${text} onInput=${(e) => { setText(e.target.value); setAt(0); }} onKeyDown=${keys} />
     <ul class="found" id="found" role="listbox" aria-label=${t("palette")} ref=${list}>${found.map((one, i) => html`<li role="option" id=${`found-${i}`} aria-selected=${i === at} onClick=${() => run(one)} onMouseMove=${() => setAt(i)}>
-      <${Icon} name=${one.icon} size=${16} /><span class="cut">${line(one.text, 120)}</span><small class="dim">${one.about}</small></li>`)}</ul>
+      <${Icon} name=${one.icon} size=${16} /><span class="cut">${line(one.text, 120)}</span><small class="dim cut">${one.about}</small></li>`)}</ul>
     ${!found.length && html`<${Empty} icon="search" title=${text.trim() && !isSaid ? t("palette.say", { text: line(text, 60) }) : t("image.none")} />`}<//>`;
 }

@@ -1,7 +1,7 @@
 // Small parts that all views are made of: icons, badges, empty states, dialogs, toasts.
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { clean } from "./safe.js";
-import { dismiss, toast, use } from "./store.js";
+import { dismiss, put, toast, use } from "./store.js";
 import { knows, t } from "./words.js";
 
 const PATHS = {
@@ -72,6 +72,16 @@ export function useAsked(question, on = []) {
     return () => (is = false);
   }, [...on, round]);
   return { ...told, again: () => setRound((n) => n + 1) };
+}
+
+/** Do what a button does if the palette wishes for it by the key of its text. */
+export function useWish(name, work) {
+  const { wish } = use("wish");
+  useEffect(() => {
+    if (wish !== name) return;
+    put({ wish: "" });
+    work();
+  }, [wish]);
 }
 
 /** Do something; say what was done, with its way back, or why it failed. */

@@ -10,7 +10,7 @@ import { clock, moment, t } from "./words.js";
 
 const DID = { new: "in", gone: "out", deleted: "out", changed: "at" };
 const UNNAMED = /^[0-9a-f]{16}$/; // facts and reminders, which are shown in words elsewhere
-const HOUSEKEEPING = /^(keep conversations|count uses|note|accept|step|prune)/;
+const HOUSEKEEPING = /^(index |keep conversations|count uses|note|accept|step|prune)/;
 
 /** Two moments to choose, of those that the slider reaches. */
 function Moments({ all, from, to, setFrom, setTo }) {
@@ -51,7 +51,7 @@ export function Compare({ from: first, all, close }) {
     ${isEmpty && html`<${Empty} icon="clock" title=${t("past.same")} />`}
     ${one && html`${objects.length > 0 && html`<h4>${t("image.objects")}</h4><ul class="plain">${objects.slice(0, 100).map((each) => html`<li><span class=${DID[each.what] || ""}>${t(`past.${each.what === "new" ? "new" : each.what === "changed" ? "changed" : "gone"}`)}</span> <button type="button" class="link" onClick=${() => open(each.object)}>${label(each.object)}</button> <span class="dim small">${clean(changes(each.slots), 240)}</span></li>`)}</ul>`}
       ${one.methods.length > 0 && html`<h4>${t("inspect.methods")}</h4><ul class="plain">${one.methods.slice(0, 100).map((each) => html`<${Changed} key=${`${each.object}.${each.selector}`} each=${each} />`)}</ul>`}
-      ${one.documents.length > 0 && html`<h4>${t("know.documents")}</h4><ul class="plain">${one.documents.slice(0, 60).map((each) => html`<li>${line(each.document.replace(/^\w+:(.*\/)?/, ""), 160)} <span class="dim small">${line(each.document.split(":")[0], 20)}</span></li>`)}</ul>`}
+      ${one.documents.length > 0 && html`<h4>${t("know.documents")}</h4><ul class="plain">${one.documents.slice(0, 60).map((each) => html`<li>${line(each.document.replace(/^\w+:(.*\/)?/, "").replace(UNNAMED, ""), 160)} <span class="dim small">${line(each.document.split(":")[0], 20)}</span></li>`)}</ul>`}
       <h4>${t("past.commits", { n: commits.length })}</h4><ul class="plain">${commits.slice(-60).reverse().map((each) => html`<li class="commit"><time class="dim">${moment(each.at)}</time> <span class="grow">${words(each.note)}</span><button type="button" class="chip" onClick=${() => back(each)}>${t("past.undo")}</button></li>`)}</ul>`}
     <h4>${t("past.whole")}</h4><p class="small dim">${t("past.whole.more")}</p><p class="actions"><button type="button" class="chip" onClick=${() => setForking(true)}><${Icon} name="image" size=${14} />${t("past.fork")}</button><button type="button" class="chip" onClick=${() => { close(); go("settings"); }}>${t("past.copies")}</button></p>
     ${forking && html`<${MakeFork} at=${from} close=${() => setForking(false)} />`}<//>`;

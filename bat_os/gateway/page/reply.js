@@ -50,6 +50,8 @@ function Sources({ sources }) {
     <span><b>${line(one.title || "", 120)}</b> ${one.text && html`<span class="dim">${line(one.text, 240)}</span>`} ${one.at && html`<time class="dim">${clock(one.at)}</time>`}</span></li>`)}</ul>`;
 }
 
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
+
 /** A question: each choice is a button. A consent stands out, and never has a key of its own. */
 function Question({ turn, isLast, say }) {
   const { answer } = turn;
@@ -58,7 +60,7 @@ function Question({ turn, isLast, say }) {
   const kindOf = (i) => (isConsent ? i === 0 ? "solid" : i === answer.choices.length - 1 ? "quiet" : "" : "");
   const choices = answer.choices.length > 0 && html`<div class=${isConsent ? "actions" : "choices"} role="group" aria-label=${t("talk.choices")}>
     ${answer.choices.slice(0, 12).map((text, i) => html`<button type="button" class=${`chip ${kindOf(i)}`} disabled=${!isLast} onClick=${() => pick(text, i)}>
-      ${!isConsent && html`<kbd>${i + 1}</kbd>`}${clean(text, 300)}</button>`)}</div>`;
+      ${isConsent ? capital(clean(text, 300)) : html`<kbd>${i + 1}</kbd>${clean(text, 300)}`}</button>`)}</div>`;
   if (!isConsent) return html`<p class="text">${clean(answer.text)}</p>${choices}`;
   return html`<div class="consent" role="group" aria-label=${t("talk.consent")}><${Icon} name="shield" size=${26} />
     <div><h3>${t("talk.consent")}</h3><p class="text">${clean(answer.text)}</p>${choices}<p class="dim small">${t("talk.consent.more")}</p></div></div>`;

@@ -3,10 +3,12 @@ import { html, useState } from "./vendor/preact.js";
 import { Tokens } from "./access.js";
 import { follow, owner, verb } from "./ask.js";
 import { Backups, Forks } from "./copies.js";
-import { act, Badge, copy, Dialog, Empty, Icon, IconButton, Trouble, useAsked, Waiting } from "./parts.js";
+import { act, Badge, copy, Dialog, Empty, Icon, IconButton, Trouble, useAsked, Waiting, useWish } from "./parts.js";
 import { clean, line } from "./safe.js";
 import { state, switchTheme, use } from "./store.js";
-import { lasting, LANGUAGES, language, loadWords, size, t } from "./words.js";
+import { lasting, LANGUAGES, language, loadWords, moreWords, size, t } from "./words.js";
+
+await moreWords("settings");
 
 export default function Settings() {
   return html`<div class="columns"><div class="scroll column"><${Looks} /><${Models} /><${Tokens} /></div><div class="scroll column"><${Health} /><${Backups} /><${Forks} /><${Space} /></div></div>`;
@@ -15,13 +17,14 @@ export default function Settings() {
 function Looks() {
   const { theme } = use("theme");
   const speak = (code) => loadWords(code).then(() => location.reload());
-  return html`<section class="block"><h3>${t("looks")}</h3><div class="inline"><label class="grow">${t("language")}<select class="field" onChange=${(e) => speak(e.target.value)}>${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} selected=${code === language}>${name}</option>`)}</select></label>
+  return html`<section class="block"><h3>${t("looks")}</h3><div class="inline looks"><label>${t("language")}<select class="field" onChange=${(e) => speak(e.target.value)}>${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} selected=${code === language}>${name}</option>`)}</select></label>
     <button type="button" class="chip" data-theme-now=${theme || ""} onClick=${switchTheme}><${Icon} name="sun" size=${15} />${t("theme")}</button></div></section>`;
 }
 
 function Models() {
   const [round, setRound] = useState(0);
   const [choosing, setChoosing] = useState(false);
+  useWish("models.choose", () => setChoosing(true));
   const told = useAsked(() => verb("models"), [round]);
   const one = told.value;
   const change = (name, model, done, back) => act(() => verb(name, { body: { name: model.name } }), done, back && (() => verb(back, { body: { name: model.name } }).then(() => setRound((n) => n + 1)))).then(() => setRound((n) => n + 1));
@@ -84,6 +87,8 @@ function Health() {
     const told = await act(() => follow("verify", {}, (body) => setChecked({ busy: clean(body.text || t("loading"), 160) })));
     setChecked(told ? { told } : null);
   };
+  useWish("doctor.ask", examine);
+  useWish("doctor.verify", check);
   if (!health) return html`<${Waiting} />`;
   const bad = checked?.told?.damaged || [];
   return html`<section class="block"><h3>${t("doctor")}<span class="filters"><button type="button" class="chip" disabled=${Boolean(doctor?.busy)} onClick=${examine}>${t("doctor.ask")}</button><button type="button" class="chip" disabled=${Boolean(checked?.busy)} onClick=${check}>${t("doctor.verify")}</button></span></h3>

@@ -15,11 +15,13 @@ export const state = {
   running: new Map(), // missions at work, by id
   at: "", // the moment that is looked at; "" is now
   moments: [], // what was committed, the earliest first, as far as the slider reaches
+  slider: false, // whether a phone shows the slider over time
   past: null, // what the image told of that moment
   tick: 0, // counts changes that an open panel may show
   toasts: [],
   uploads: [], // files on their way
   palette: "", // the palette's mode, if it is open
+  wish: "", // what a view is to open, by the key of its button's text
   early: "", // what was typed for it while it was on its way
   asking: [], // missions that wait for a yes
   due: [], // reminders that are due

@@ -87,6 +87,7 @@ export function Talk() {
     const control = new AbortController();
     const turn = { id, text: shown, sent: text, at: Date.now() / 1000, open: true, steps: [], draft: "", control };
     change((old) => [...old.filter((one) => one.id !== id), turn]);
+    if (matchMedia("(pointer: fine)").matches) document.getElementById("sentence")?.focus(); // its button is gone
     if (!before) noteSaid(shown);
     try {
       const told = (body) => alter(id, (one) => hear(one, body));
@@ -117,7 +118,7 @@ export function Talk() {
     <div class="turns" role="log" aria-live="polite" aria-label=${t("talk.log")} tabindex="0">
       ${!turns.length && html`<${Welcome} />`}
       ${turns.map((turn) => html`<article class="turn" key=${turn.id}>
-        <p class="said"><span class="hidden">${t("talk.you")}</span>${clean(turn.text, 4000)}</p>
+        <p class="mine"><span class="hidden">${t("talk.you")}</span>${clean(turn.text, 4000)}</p>
         <${Reply} turn=${turn} isLast=${turn === last} say=${say} confirm=${confirm} stop=${stop} /></article>`)}
       <div ref=${end}></div>
     </div>

@@ -13,7 +13,7 @@ import { clock, knows, lasting, number, size, t } from "./words.js";
 const STATES = ["", "running", "waiting", "complete", "failed"];
 
 export default function Thoughts() {
-  return html`<div class="columns thoughts"><div class="scroll column"><${Asking} /><${Bettering} /><${Minds} /><${Missions} /></div><${Log} /></div>`;
+  return html`<div class="columns thoughts"><div class="scroll column"><${Asking} /><${Minds} /><${Missions} /><${Bettering} /></div><${Log} /></div>`;
 }
 
 /** Missions that wait for a permission: each is a card with once, always and no. */

@@ -2,10 +2,11 @@
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask, verb } from "./ask.js";
 import { loadImage } from "./live.js";
+import { words } from "./kinds.js";
 import { Icon, IconButton } from "./parts.js";
 import { colours, put, state, toast, use } from "./store.js";
 import { clock, moment, t } from "./words.js";
-import { clean, line } from "./safe.js";
+import { clean } from "./safe.js";
 
 const PAGES = 5; // of 200 moments each: what the slider reaches
 
@@ -21,16 +22,20 @@ export async function travel(at) {
   }
 }
 
-async function moments() {
+/** Return the moments, the earliest first; of those that are known only newer ones are asked for. */
+async function moments(known) {
   const all = [];
+  const last = known.at(-1)?.id;
   let before = "";
   for (let i = 0; i < PAGES; i++) {
     const told = await ask(`/moments?limit=200&before=${before}`);
     all.push(...told.moments);
     before = told.before;
-    if (!before) break;
+    if (!before || told.moments.some((one) => one.id === last)) break;
   }
-  return all.filter((one) => one.mission || one.names.some((name) => !name.includes(":"))).reverse();
+  const found = all.filter((one) => one.mission || one.names.some((name) => !name.includes(":"))).reverse();
+  const at = found.findIndex((one) => one.id === last);
+  return at < 0 ? found : [...known, ...found.slice(at + 1)];
 }
 
 /** Says that another time is shown, and leads back. */
@@ -60,20 +65,22 @@ export function Due() {
 }
 
 export function Timeline() {
-  const { at, log, nodes } = use("at", "log", "nodes");
+  const { at, log, nodes, slider: open } = use("at", "log", "nodes", "slider");
   const [all, setAll] = useState([]);
-  const [open, setOpen] = useState(false);
   const timer = useRef(0);
+  const due = useRef(0);
   const marks = useRef(null);
   useEffect(() => {
-    let is = true;
-    if (!nodes.length) return;
-    const wait = setTimeout(() => moments().then((told) => is && (setAll(told), put({ moments: told }))).catch(() => {}), all.length ? 1500 : 300);
-    return () => {
-      is = false;
-      clearTimeout(wait);
+    if (!nodes.length || due.current) return;
+    const look = async () => {
+      const heard = state.log;
+      const told = await moments(state.moments).catch(() => null);
+      if (told) setAll(told);
+      if (told) put({ moments: told });
+      due.current = state.log === heard ? 0 : setTimeout(look, 1500);
     };
-  }, [log.length, nodes.length > 0]);
+    due.current = setTimeout(look, all.length ? 1500 : 300);
+  }, [log, nodes.length > 0]);
   useEffect(() => drawMarks(marks.current, all), [all, open]);
   const last = all.length;
   const value = at ? Math.max(0, all.findIndex((one) => one.id === at)) : last;
@@ -83,13 +90,13 @@ export function Timeline() {
     timer.current = setTimeout(() => travel(to >= last ? "" : all[to].id), 160);
   };
   const here = at ? all[value] : null;
-  const name = here ? `${moment(here.at)}, ${line(here.note, 80)}` : t("time.now");
+  const name = here ? `${moment(here.at)}, ${words(here.note)}` : t("time.now");
   return html`<footer class=${`time ${at ? "past" : ""} ${open ? "open" : ""}`}>
-    <${IconButton} name="clock" label=${t("time")} aria-expanded=${open} onClick=${() => setOpen(!open)} />
+    <${IconButton} name="clock" label=${t("time")} aria-expanded=${open} onClick=${() => put({ slider: !open })} />
     <time class="wide-only">${all.length ? clock(all[0].at) : ""}</time>
     <div class="track"><canvas ref=${marks} height="14" aria-hidden="true"></canvas>
       <input type="range" min="0" max=${last} value=${value} disabled=${!all.length} aria-label=${t("time.slider")} aria-valuetext=${name} onInput=${(e) => move(Number(e.target.value))} /></div>
-    <span class="moment">${here ? html`<b>${clock(here.at)}</b> <span class="cut">${line(here.note, 60)}</span>` : html`<b class="now">${t("time.now")}</b>`}</span></footer>`;
+    <span class="moment">${here ? html`<b>${clock(here.at)}</b> <span class="cut">${words(here.note)}</span>` : html`<b class="now">${t("time.now")}</b>`}</span></footer>`;
 }
 
 /** Draw a mark for each moment: a commit of a mission is higher than others. */

@@ -1,5 +1,5 @@
 // Values where a picture or a table says more than text: numbers as a plot, rows as a table.
-import { html, useState } from "./vendor/preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { clean, line, spell } from "./safe.js";
 import { choose } from "./store.js";
 import { label } from "./kinds.js";
@@ -72,32 +72,38 @@ export function Cell({ value }) {
   return html`${isNumber(value) ? number(value) : clean(spell(value), 400)}`;
 }
 
-const WIDE = 560;
 const HIGH = 160;
 const LEFT = 46;
 
 /** Bars for few values, a line for many. */
 export function Plot({ points }) {
   const [over, setOver] = useState(-1);
+  const [wide, setWide] = useState(560); // as it is shown, so that its text keeps its size
+  const box = useRef(null);
+  useEffect(() => {
+    const watch = new ResizeObserver(([one]) => setWide(Math.max(240, Math.round(one.contentRect.width))));
+    watch.observe(box.current);
+    return () => watch.disconnect();
+  }, []);
   const values = points.map(([, value]) => value);
   const low = Math.min(0, ...values);
   const high = Math.max(0, ...values);
   const span = high - low || 1;
   const y = (value) => 10 + (HIGH - 34) * (1 - (value - low) / span);
-  const step = (WIDE - LEFT - 8) / points.length;
+  const step = (wide - LEFT - 8) / points.length;
   const x = (i) => LEFT + step * (i + 0.5);
   const isBars = points.length <= 40;
   const path = values.map((value, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-  const every = Math.ceil(points.length / 8);
+  const every = Math.ceil(points.length / Math.max(3, Math.floor(wide / 64)));
   const told = over >= 0 ? `${points[over][0]}: ${number(points[over][1])}` : "";
   const look = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
-    const at = Math.floor((((event.clientX - box.left) / box.width) * WIDE - LEFT) / step);
+    const at = Math.floor((((event.clientX - box.left) / box.width) * wide - LEFT) / step);
     setOver(at >= 0 && at < points.length ? at : -1);
   };
   const name = t("plot", { n: points.length, low: number(Math.min(...values)), high: number(Math.max(...values)) });
-  return html`<figure class="plot"><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${name} onPointerMove=${look} onPointerLeave=${() => setOver(-1)}>
-    ${[low, (low + high) / 2, high].map((value) => html`<line class="grid" x1=${LEFT} x2=${WIDE - 8} y1=${y(value)} y2=${y(value)} /><text x=${LEFT - 6} y=${y(value) + 4} text-anchor="end">${number(Number(value.toPrecision(3)))}</text>`)}
+  return html`<figure class="plot"><svg ref=${box} viewBox=${`0 0 ${wide} ${HIGH}`} role="img" aria-label=${name} onPointerMove=${look} onPointerLeave=${() => setOver(-1)}>
+    ${[low, (low + high) / 2, high].map((value) => html`<line class="grid" x1=${LEFT} x2=${wide - 8} y1=${y(value)} y2=${y(value)} /><text x=${LEFT - 6} y=${y(value) + 4} text-anchor="end">${number(Number(value.toPrecision(3)))}</text>`)}
     ${isBars ? values.map((value, i) => html`<rect class=${i === over ? "bar on" : "bar"} x=${x(i) - step * 0.36} width=${step * 0.72} y=${Math.min(y(value), y(0))} height=${Math.max(1, Math.abs(y(value) - y(0)))} rx="2" />`) : html`<path class="curve" d=${path} />`}
     ${points.map(([text], i) => i % every === 0 && html`<text x=${x(i)} y=${HIGH - 6} text-anchor="middle">${line(text, 10)}</text>`)}
   </svg><figcaption class="dim small">${told || name}</figcaption></figure>`;

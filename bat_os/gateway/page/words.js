@@ -12,8 +12,8 @@ export async function loadWords(wanted = "") {
   const own = wanted || localStorage.getItem("batos-language") || navigator.language.slice(0, 2);
   language = own in LANGUAGES ? own : "en";
   if (wanted) localStorage.setItem("batos-language", wanted);
-  english = await ask("/page/texts/en.json");
-  words = language === "en" ? english : await ask(`/page/texts/${language}.json`);
+  const told = await Promise.all([...new Set(["en", language])].map((one) => ask(`/page/texts/${one}.json`)));
+  [english, words] = [told[0], told.at(-1)];
   document.documentElement.lang = language;
   locale = [...navigator.languages, language].find((one) => one.startsWith(language));
 }

@@ -3,7 +3,7 @@ import { html, useState } from "./vendor/preact.js";
 import { verb } from "./ask.js";
 import { Command } from "./copies.js";
 import { label } from "./kinds.js";
-import { act, Badge, Dialog, Empty, Icon, Sure, Trouble, useAsked, Waiting } from "./parts.js";
+import { act, Badge, Dialog, Empty, Icon, Sure, Trouble, useAsked, Waiting, useWish } from "./parts.js";
 import { clean, line } from "./safe.js";
 import { choose, use } from "./store.js";
 import { clock, t } from "./words.js";
@@ -19,6 +19,7 @@ function Grants() {
   const { tick } = use("tick");
   const told = useAsked(() => verb("grants"), [tick]);
   const [giving, setGiving] = useState(null);
+  useWish("grant.give", () => setGiving({}));
   const all = told.value?.grants || [];
   const shown = [...all.filter(isLive), ...all.filter((one) => !isLive(one))];
   const revoke = (one) => act(() => verb("revoke", { target: one.object }), t("grant.revoked", { name: label(one.object) })).then(told.again);
@@ -79,6 +80,7 @@ function Flows() {
     if (done !== null) setGiving(false);
   };
   const revoke = (one) => act(() => set("disallow", one), t("flow.revoked", named(one)), () => set("allow", one));
+  if (!told.error && !live.length && !flows?.flows.length) return null; // there is nothing yet that could go anywhere
   return html`<section class="block" aria-label=${t("flows")}><h3>${t("flows")}<span class="filters"><button type="button" class="chip" disabled=${!live.length} onClick=${() => setGiving(true)}><${Icon} name="plus" size=${14} />${t("flow.give")}</button></span></h3>
     <p class="dim small">${t("flows.more")}</p><${Trouble} error=${told.error} again=${told.again} />
     ${flows && !flows.flows.length && html`<${Empty} icon="shield" title=${t("flows.empty")} />`}
@@ -118,6 +120,7 @@ function Schedules() {
   const { tick } = use("tick");
   const told = useAsked(() => verb("schedules"), [tick]);
   const [adding, setAdding] = useState(false);
+  useWish("schedule.add", () => setAdding(true));
   const rows = told.value?.schedules || [];
   const cancel = (one) => act(() => verb("unschedule", { body: { numbers: [one.number] } }), t("schedule.cancelled"), (told) => verb("undo", { body: { transaction: told.transaction } }).then(again)).then(told.again);
   const again = () => told.again();

@@ -38,7 +38,7 @@ from bat_os.image import grants, memory, schedules
 from bat_os.image.catalog import catalog_in
 from bat_os.image.family import is_of_program
 from bat_os.image.files import export, lineage
-from bat_os.image.files.disk import coded, in_thread
+from bat_os.image.files.disk import check_absolute, coded, in_thread
 from bat_os.image.files.storage import is_in_files, path_of
 from bat_os.image.history import experience
 from bat_os.image.history.moments import look_at
@@ -104,17 +104,18 @@ async def export_all(
         ``folder``, ``counts`` by kind, and ``left``: what stayed behind, in words.
 
     Raises:
-        ArgumentsError: The folder is there already.
+        ArgumentsError: The folder is there already, or is not an absolute path.
     """
+    check_absolute(folder, "the folder of an export")
     tid = await image.transact(_last, note="find the last transaction")
     home = path_of(image.storage).parent if is_in_files(image.storage) else None
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     said = [Counted("exporting", 0, 1)]
 
     def work(stop: threading.Event) -> dict[str, Any]:
-        if folder.exists() or folder.is_symlink():
-            raise ArgumentsError(f"{folder} is there already; name a new folder")
         with coded(f"{folder} cannot be written"):
+            if folder.exists() or folder.is_symlink():
+                raise ArgumentsError(f"{folder} is there already; name a new folder")
             try:
                 draft.mkdir(mode=0o700, parents=True)
                 writer = _Writer(draft, stop, said)

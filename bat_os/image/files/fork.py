@@ -97,11 +97,17 @@ async def _drafted(
     image: ImageStore, name: str, at: bytes | None = None
 ) -> AsyncIterator[tuple[Path, str, str]]:
     """Give (draft of the home, first transaction, identity); what is left of it is removed."""
-    draft, tid = await disk.in_thread(lambda _: _build(image.storage, name, at))
+    draft, tid = await disk.in_thread(
+        lambda _: _build(image.storage, name, at), drop=lambda built: _remove(built[0])
+    )
     try:
         yield draft, tid, await _settle(draft / IMAGE, name, tid)
     finally:
-        await disk.in_thread(lambda _: shutil.rmtree(draft, ignore_errors=True))
+        await disk.in_thread(lambda _: _remove(draft))
+
+
+def _remove(draft: Path) -> None:
+    shutil.rmtree(draft, ignore_errors=True)
 
 
 def list_forks(path: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from bat_os.core.schema import read_json
 from bat_os.errors import ArgumentsError
 from bat_os.image.files.belongings import FORMAT, MANIFEST, MARK
+from bat_os.image.files.disk import check_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
+        check_absolute(path, "the folder of an import")
         self._path = path
         manifest = self.json(MANIFEST, {})
         if not isinstance(manifest, dict) or manifest.get(MARK) != FORMAT:

@@ -57,7 +57,11 @@ if TYPE_CHECKING:
 KEEP_DAYS: Final = 30.0
 MAX_DAYS: Final = 36_500.0
 # Below this a file is not worth it.
-FLOOR: Final = 64 << 20
+FLOOR: Final = 16 << 20
+# Times the size after the last pack; the second if that is a WEEK ago.
+GROWN: Final = 2.0
+LATER: Final = 7 / 6
+WEEK: Final = 7 * 86_400.0
 PAUSE: Final = 3600.0
 POLICY: Final = "pack_policy"
 # Of each record in a FileStorage, before its data.
@@ -85,16 +89,20 @@ class Policy(Record, frozen=True):
 
 
 def should_pack(size: int, packed: int, since: float, policy: Policy) -> bool:
-    """Return True when the file has doubled since the last pack and is worth it.
+    """Return True when the file has grown since the last pack and is worth it.
 
+    It has doubled, or is a sixth larger and the last pack is a week ago.
     ``packed`` is the size after the last pack, or 0, and ``since`` the seconds since then.
 
     >>> should_pack(300 << 20, 140 << 20, 1e5, Policy())
     True
     >>> should_pack(300 << 20, 160 << 20, 1e5, Policy())
     False
+    >>> should_pack(300 << 20, 160 << 20, 8 * 86_400, Policy())
+    True
     """
-    return policy.auto and size >= max(policy.floor, 2 * packed) and since >= PAUSE
+    grown = LATER if since >= WEEK else GROWN
+    return policy.auto and size >= max(policy.floor, grown * packed) and since >= PAUSE
 
 
 async def set_policy(image: ImageStore, wanted: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ checksum of its own: a flipped bit is found here or not at all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from dataclasses import asdict, dataclass
@@ -32,7 +33,7 @@ from bat_os.image.blobs import find_places
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.disk import hash_file
 from bat_os.image.files.ending import losses
-from bat_os.image.files.storage import is_in_files, path_of
+from bat_os.image.files.storage import is_in_files, path_of, present
 from bat_os.image.knowledge.document import Document
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
@@ -90,7 +91,11 @@ async def verify(
     checked: dict[str, int] = {}
     damaged = await asyncio.to_thread(lost_ends, image.storage)
     say("loading every object")
-    checked["record"], found = await _walk(image, look_at_records, 0)
+    with contextlib.ExitStack() as held:
+        view = await asyncio.to_thread(held.enter_context, present(image.storage))
+        checked["record"], found = await _walk(
+            image, functools.partial(look_at_records, storage=view), 0
+        )
     if found:
         look = functools.partial(look_again, found=found)
         found = await image.transact(look, note="verify")
@@ -206,9 +211,9 @@ def lost_ends(storage: Any) -> list[Damage]:
 
 
 def look_at_records(
-    root: Mapping[str, Any], after: Any, limit: int
+    root: Mapping[str, Any], after: Any, limit: int, storage: Any
 ) -> tuple[int, list[Damage], Any]:
-    """Load up to ``limit`` objects and check the methods in them.
+    """Load up to ``limit`` objects of a storage's present and check the methods in them.
 
     What was committed since the transaction began cannot be loaded in it and counts as
     damaged, so ``look_again`` has the last word.
@@ -217,12 +222,12 @@ def look_at_records(
         How many were loaded, what is damaged, and where to go on; None at the end.
     """
     jar = connection_of(root)
-    storage, cookie = jar.db().storage, after or None  # each storage has cookies of its own kind
+    cookie = after or None  # each storage has cookies of its own kind
     found: list[Damage] = []
     for count in range(limit):
         try:
             oid, _, record, cookie = storage.record_iternext(cookie)
-        except (POSError, ValueError, KeyError):  # KeyError: an image with no objects
+        except (POSError, ValueError, KeyError, StopIteration):  # the last two: no objects
             return count, found, None
         found += _look_at(jar, oid, record)
         if cookie is None:

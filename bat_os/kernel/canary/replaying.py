@@ -8,20 +8,21 @@ one fails on both sides, and comes out equal.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import Brief
 from bat_os.core.choosing import meaning, preview
-from bat_os.core.gate import EQUAL, WORSE, weigh
+from bat_os.core.gate import BETTER, EQUAL, WORSE, weigh
 from bat_os.core.values import Counted, ignore_progress, to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, NotUnderstoodError
 from bat_os.image import missions
-from bat_os.image.history import entries
+from bat_os.image.history import entries, versions
 from bat_os.image.history.entries import REHEARSAL
 from bat_os.image.history.golden import calls_in, shown_in
-from bat_os.image.objects import examples_of, ref_of
+from bat_os.image.objects import examples_of, find, ref_of
 from bat_os.kernel.learning.trial import ITS_FAULT, try_turn
 from bat_os.kernel.verbs.moments import on_a_fork
 
@@ -74,14 +75,19 @@ class Outcome:
 
 
 async def replay(
-    mind: KernelContext, change: Change | None, tell: Callable[[str], None] = ignore_progress
+    mind: KernelContext,
+    change: Change | None,
+    tell: Callable[[str], None] = ignore_progress,
+    also: Sequence[Known] = (),
 ) -> list[Outcome]:
     """Return how each known call comes out with a change; without one, how it does by now.
+
+    ``also`` are calls beside those that ``read_known`` finds.
 
     Raises:
         CellUnavailableError: No learned code can run on this machine.
     """
-    known = await mind.image.transact(read_known, note="look for what was answered")
+    known = [*also, *await mind.image.transact(read_known, note="look for what was answered")]
     found = []
     async with on_a_fork(mind) as now, on_a_fork(mind) as there:
         if change is not None:
@@ -90,6 +96,28 @@ async def replay(
             found.append(await _compare(now, there if change is not None else None, one))
             tell(Counted(f"{done} of {len(known)} calls", done, len(known)))
     return found
+
+
+def as_version(target: str, selector: str, number: int) -> Change:
+    """Return the change that makes a version of a method current."""
+
+    async def change(there: KernelContext) -> None:
+        picked = await there.image.transact(
+            lambda root: versions.pick(root, find(root, target), selector, number), note="read it"
+        )
+        vectors = await there.catalog.embed(picked.summary.passages)
+        move = {"at": time.time(), "what": "canary"}
+        await there.image.transact(
+            lambda root: versions.make_current(root, find(root, picked.oid), picked, vectors, move),
+            note="try a version",
+        )
+
+    return change
+
+
+def better(found: Sequence[Outcome]) -> list[Outcome]:
+    """Return what is right with the change only."""
+    return [one for one in found if one.verdict == BETTER]
 
 
 def worse(found: Sequence[Outcome]) -> list[Outcome]:
@@ -129,6 +157,15 @@ def read_known(root: Root) -> list[Known]:
         brief = one.brief
         once.setdefault(repr((brief.target, brief.selector, brief.args, brief.kwargs)), one)
     return [*once.values()][:MAX_CALLS]
+
+
+def read_calls(root: Root, holder: UvmObject, method: Method, number: int) -> list[Known]:
+    """Return the kept calls of a version, with what it answered."""
+    mission = str(method.versions[number - 1].provenance.get("mission", ""))
+    return [
+        Known(_brief(holder, method, args, kwargs), to_wire(result), mission)
+        for args, kwargs, result in calls_in(shown_in(root, method, number))
+    ]
 
 
 def _of_methods(root: Root) -> Iterator[Known]:

@@ -27,7 +27,7 @@ from bat_os.image.models import list_models
 from bat_os.image.objects import find
 from bat_os.image.preferences import list_entries
 from bat_os.kernel import views
-from bat_os.kernel.canary.replaying import replay
+from bat_os.kernel.canary.replaying import as_version, replay
 from bat_os.kernel.cast import Cast
 from bat_os.kernel.entries import ENTRIES, check_entry
 from bat_os.kernel.forge.comparing import Side, Trial, as_task, find_own, side_of
@@ -268,19 +268,8 @@ async def _version(mind: KernelContext, of: Sequence[str]) -> tuple[Change, tupl
         lambda root: _number(root, target, selector, number), note="look for a version"
     )
 
-    async def change(there: KernelContext) -> None:
-        picked = await there.image.transact(
-            lambda root: versions.pick(root, find(root, target), selector, wanted), note="read it"
-        )
-        vectors = await there.catalog.embed(picked.summary.passages)
-        move = {"at": time.time(), "what": "canary"}
-        await there.image.transact(
-            lambda root: versions.make_current(root, find(root, picked.oid), picked, vectors, move),
-            note="try a version",
-        )
-
     command = shlex.join(["batos", "redo", target, selector, str(wanted)])
-    return change, (command, "")
+    return as_version(target, selector, wanted), (command, "")
 
 
 def _number(root: Root, target: str, selector: str, number: int) -> int:

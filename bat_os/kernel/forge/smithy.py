@@ -30,9 +30,10 @@ from bat_os.core.gate import Gate, judge
 from bat_os.errors import ArgumentsError, BatError, BusyError, ModelError, ResourceError
 from bat_os.image import runs
 from bat_os.image.history import entries
+from bat_os.kernel.exam.sitting import read_paper
 from bat_os.kernel.forge.child import ADAPTER, ORDER, QUIET_SECONDS, RECORDS, Child
 from bat_os.kernel.forge.comparing import Side, Trial, find_tasks, side_of
-from bat_os.kernel.idle.curator import curate
+from bat_os.kernel.idle.curator import alike_wishes, curate
 from bat_os.method.golden import GOLD, TRAIN, digest_of
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ class Smithy:
             if self._trial is not None:
                 facts |= {"tried": self._trial.done, "of": self._trial.of}
         else:
-            facts = await self._missing(await self._gold())
+            records, near = await self._gold()
+            facts = {**await self._missing(records), "near": near}
         return {"state": state, **facts, **({"fault": self._fault} if self._fault else {})}
 
     async def next_run(self) -> int:
@@ -158,7 +160,7 @@ class Smithy:
         learned = await self._context.image.transact(
             lambda root: sum(1 for _ in islice(entries.learned(root), LEAST_GOLD)), note="count"
         )
-        if learned < LEAST_GOLD or (await self._missing(await self._gold()))["missing"]:
+        if learned < LEAST_GOLD or (await self._missing((await self._gold())[0]))["missing"]:
             return 0
         return await self._context.image.transact(runs.next_number, note="look for runs")
 
@@ -214,7 +216,7 @@ class Smithy:
         model, personas = self._writers()
         if context.roster.is_remote(model):
             raise ModelError(f"model {model} runs on a server; the forge trains those in the image")
-        records = await self._gold()
+        records, _ = await self._gold()
         missing = (await self._missing(records))["missing"]
         if missing and not anyway:
             raise ArgumentsError(f"too little to learn from yet: {missing}")
@@ -253,9 +255,17 @@ class Smithy:
         ]
         return model, ["ALFRED", *(persona for persona in alike if persona != "ALFRED")]
 
-    async def _gold(self) -> list[dict[str, Any]]:
+    async def _gold(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the gold to train on, and how many are left out: much like a task of the exam."""
         records = await curate(self._context)
-        return [one for one in records if (one["grade"], one["split"]) == (GOLD, TRAIN)]
+        gold = [one for one in records if (one["grade"], one["split"]) == (GOLD, TRAIN)]
+        if not gold:
+            return [], 0
+        tasks = [task.brief for task in read_paper().tasks]
+        embed = self._context.catalog.embed
+        alike = alike_wishes(await embed([one["wish"] for one in gold]), await embed(tasks))
+        apart = [one for one, row in zip(gold, alike, strict=True) if not row.any()]
+        return apart, len(gold) - len(apart)
 
     async def _missing(self, gold: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return how much of the gold is new, and what is missing for a run."""

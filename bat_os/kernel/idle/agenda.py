@@ -14,6 +14,7 @@ from bat_os.image.history.entries import REHEARSAL
 from bat_os.image.history.golden import calls_in, shown_in
 from bat_os.image.objects import Method, UvmObject, examples_of, find, ref_of
 from bat_os.image.proposals import is_quiet
+from bat_os.kernel.canary.replaying import read_calls
 from bat_os.kernel.idle.works import (
     DAY,
     LOOK_DAYS,
@@ -23,6 +24,7 @@ from bat_os.kernel.idle.works import (
     Skill,
     Work,
     doubt,
+    look_back,
     look_round,
     mend,
     practise,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT: Final = 500  # missions, the newest first
 PER_KIND: Final = 20  # works of one kind on an agenda
+_LEFT: Final = ("unlearn", "recall", "turn down")  # of versions that nobody wants back
 _FAILED: Final = frozenset({DraftsError.code, ExampleWantedError.code})
 
 
@@ -56,6 +59,7 @@ def read_agenda(root: Root, now: float, done: Callable[[str], bool]) -> list[Wor
         ("practice", _failed(root)),
         ("doubt", _provisional(root, skills)),
         ("mend", _failing(root, skills)),
+        ("canary", _renewed(root, skills)),
         (
             "duplicate",
             iter([look_round(int(now // (LOOK_DAYS * DAY)), [*_seen(root, skills, now)])]),
@@ -144,6 +148,21 @@ def _failing(root: Root, skills: list[tuple[Method, Skill]]) -> Iterator[Work]:
             calls.append((args, kwargs))
         if calls:
             yield mend(skill, _here(skill, skill.brief), calls)
+
+
+def _renewed(root: Root, skills: list[tuple[Method, Skill]]) -> Iterator[Work]:
+    """Yield the look back at new versions, where nothing spoke against the one before."""
+    for method, skill in skills:
+        before = skill.version - 1
+        if not before or skill.version < len(method.versions) or marks.pinned(root, method):
+            continue
+        left = any(
+            move["version"] == before and move["what"] in _LEFT
+            for move in marks.moves(root, method)
+        )
+        if not (left or marks.faults_of(root, method, before)):
+            calls = read_calls(root, find(root, skill.holder), method, before)
+            yield look_back(skill, before, calls)
 
 
 def _seen(root: Root, skills: list[tuple[Method, Skill]], now: float) -> Iterator[Proposal]:

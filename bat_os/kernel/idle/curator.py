@@ -74,11 +74,17 @@ def _key(record: Mapping[str, Any]) -> str:
     return f"{lineage['mission']} {lineage['object']} {lineage['selector']}"
 
 
-def alike_wishes(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return for each two wishes whether they are much alike."""
+def alike_wishes(
+    vectors: NDArray[np.float32], others: NDArray[np.float32] | None = None
+) -> NDArray[np.bool_]:
+    """Return for each wish and each other one (default: the same) whether they are much alike."""
+    rows = _unit(vectors)
+    return np.asarray(rows @ (rows if others is None else _unit(others)).T >= golden.LIKE)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows = vectors / np.where(lengths == 0, 1, lengths)
-    return np.asarray(rows @ rows.T >= golden.LIKE)
+    return np.asarray(vectors / np.where(lengths == 0, 1, lengths))
 
 
 async def _probe(

@@ -224,7 +224,12 @@ class Heartbeat:
         may_install = context.options.idle == "install" and not context.options.approve
         if work.sure is not None and may_install:
             await self._install(context, work.sure)  # its proposal goes with its reason
-            log.info("installed by itself: %s.%s", work.sure["target"], work.sure["selector"])
+            target, selector = work.sure["target"], work.sure["selector"]
+            await context.image.transact(
+                lambda root: proposals.note_installed(root, target, selector, now),
+                note="installed while idle",
+            )
+            log.info("installed by itself: %s.%s", target, selector)
 
     async def _note_spent(self) -> None:
         await self._context.image.transact(

@@ -28,18 +28,28 @@ _BEGIN: Final = {True: "While you were away I worked {minutes} of {budget} minut
                  False: "While you were away I found something."}  # fmt: skip
 
 
-def describe(rows: Sequence[Mapping[str, Any]], spent: float, budget: float) -> str:
-    """Return the paragraph on proposals, the questions first; "" without any."""
-    if not rows:
+def describe(
+    rows: Sequence[Mapping[str, Any]],
+    spent: float,
+    budget: float,
+    installed: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Return the paragraph on what was installed and what is proposed; "" without any."""
+    if not (rows or installed):
         return ""
     ordered = sorted(rows, key=lambda row: ("?" not in row["what"], -row["n"]))
     minutes = max(round(spent / 60), 1)
     parts = [_BEGIN[spent > 0].format(minutes=minutes, budget=round(budget / 60))]
+    parts += [
+        f"I learned {one['selector']}, which had failed: it gives all of your examples; "
+        f"`batos unlearn {one['object']} {one['selector']}` takes it back."
+        for one in installed[-SHOWN:]
+    ]
     parts += [f"{_ended(row['what'])} `batos accept {row['n']}`." for row in ordered[:SHOWN]]
     left = len(ordered) - SHOWN
     if left > 0:
         parts.append(f"There {'is' if left == 1 else 'are'} {left} more: `batos proposals`.")
-    parts.append("Nothing was changed.")
+    parts.append(f"Nothing {'else ' if installed else ''}was changed.")
     return " ".join(parts)
 
 
@@ -94,19 +104,20 @@ async def news(mind: KernelContext, now: float, *, tell: bool) -> dict[str, Any]
     """
     heartbeat = mind.orchestrator.heartbeat
 
-    def read(root: Root) -> list[dict[str, Any]]:
+    def read(root: Root) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         since = proposals.heard_at(root)
-        return [row for row in proposals.standing(root) if row["at"] > since]
+        new = [row for row in proposals.standing(root) if row["at"] > since]
+        return new, proposals.installed_since(root, since)
 
-    rows = await mind.image.transact(read, note="look for news")
-    if tell and rows:
+    rows, installed = await mind.image.transact(read, note="look for news")
+    if tell and (rows or installed):
         await mind.image.transact(
             lambda root: proposals.note_heard(root, now), note="tell the news"
         )
     spent = heartbeat.spent if heartbeat is not None else 0.0
     resting = heartbeat.resting if heartbeat is not None else ""
     return {
-        "text": describe(rows, spent, BUDGET),
+        "text": describe(rows, spent, BUDGET, installed),
         "proposals": rows,
         "spent": round(spent, 1),
         "budget": BUDGET,

@@ -3,6 +3,7 @@
     practise     wishes that failed, or wait for an example: drafts in several ways
     doubt        provisional methods in use: new drafts, laws, and where these differ
     mend         methods that failed in use: learned again with the call that failed
+    look back    methods with a new version: does it answer what the one before did? no model
     look round   the same method twice, never used, slow, hiding one of a parent: no model
     verify       methods under which something changed: their examples again, on the recorded world
     forge        an adapter from what was learned, once that is enough
@@ -26,7 +27,7 @@ from bat_os.image import runs
 from bat_os.image.objects import MethodVersion, find
 from bat_os.image.proposals import Proposal
 from bat_os.image.store import SLOW
-from bat_os.kernel.canary.replaying import replay, worse
+from bat_os.kernel.canary.replaying import as_version, better, replay, worse
 from bat_os.kernel.idle.curator import curate
 from bat_os.kernel.idle.practice import (
     SECONDS,
@@ -48,6 +49,7 @@ from bat_os.method.laws import find_broken
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from bat_os.kernel.canary.replaying import Known
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.forge.smithy import Smithy
 
@@ -64,6 +66,7 @@ LOOK_DAYS: Final = 7
 FORGE_SECONDS: Final = 15.0  # of one step
 SLOW_SHARE: Final = 20  # one call in so many is slow: the 95th percentile is
 SLOW_CALLS: Final = 20  # before that is looked at
+SHOWN: Final = 10  # answers that are otherwise
 _NO: Final[Mapping[str, Any]] = MappingProxyType[str, Any]({})
 
 
@@ -319,6 +322,32 @@ async def _makes_worse(mind: KernelContext, deed: Mapping[str, Any]) -> bool:
     for one in found:
         log.info("not proposed: %s", one.to_plain())
     return bool(found)
+
+
+def look_back(skill: Skill, before: int, calls: Sequence[Known]) -> Work:
+    """Return the work on a new version: is what ``before`` answered, as in ``calls``, still so?"""
+
+    async def step(mind: KernelContext, work: Work) -> bool:
+        change = as_version(skill.holder, skill.selector, before)
+        found = await replay(mind, change, also=calls)
+        if not worse(found) and (lost := better(found)):
+            told = lost[0].to_plain()
+            deed = _ask("redo", skill.holder, skill.selector, version=before)
+            work.found.append(
+                Proposal(
+                    "canary", f"canary {skill.name} {skill.version}",
+                    f"Since version {skill.version} of {skill.name}, {told['what']} comes to "
+                    f"{told['before']} and not to {told['known']}",
+                    f"{len(lost)} of {len(found)} known answers are otherwise; none is so with "
+                    f"version {before}",
+                    [{"shown": f"go back to version {before}", "deed": deed}],
+                    [_rest(skill.holder, skill.selector, skill.version)],
+                    {"source": skill.source, "otherwise": [one.to_plain() for one in lost[:SHOWN]]},
+                )
+            )  # fmt: skip
+        return True
+
+    return Work("canary", f"canary {skill.name} {skill.version}", skill.name, step)
 
 
 async def _answers(mind: KernelContext, brief: Brief, source: str, call: tuple[Any, Any]) -> bool:

@@ -47,6 +47,7 @@ from bat_os.errors import (
 from bat_os.image import missions
 from bat_os.image.history import versions
 from bat_os.image.objects import find
+from bat_os.image.writer import Writer
 from bat_os.kernel import views
 from bat_os.kernel.agent.acting import Acting, fall_over, offer_tools
 from bat_os.kernel.agent.finishing import finish
@@ -87,12 +88,14 @@ class CognitiveCycle:
         emit: Called after every transition was committed, with the mission's id, the mission, and
             details for people.
         text_feed: Sends on the text that models write.
+        writer: Stores transitions, together with what else is short.
     """
 
     def __init__(
         self, context: KernelContext, emit: Emit, text_feed: TextFeed | None = None
     ) -> None:
         self.context = context
+        self.writer = Writer(context.image)
         self.emit = emit
         self.text_feed = text_feed or TextFeed()
         self._steps = {
@@ -137,7 +140,9 @@ class CognitiveCycle:
         if after.state is State.FAILED:
             error = say.get("error") or error_body(DraftsError(say["reason"], **say))
             answer = {"type": "error", "body": error | views.facts(record, after)}
-        await self.context.image.transact(
+        # An end writes more than the mission, so it goes alone.
+        write = self.writer.write if answer is None else self.context.image.transact
+        await write(
             lambda root: missions.write(root, record.id, after, answer),
             note=f"mission {after.state}",
             mission=record.id,

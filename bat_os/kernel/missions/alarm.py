@@ -21,7 +21,7 @@ from bat_os.core.readable import show_value
 from bat_os.errors import BatError
 from bat_os.failpoints import cross
 from bat_os.image import schedules
-from bat_os.kernel.missions.acceptance import new_mission_id
+from bat_os.kernel.missions.scheduler import new_mission_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""Missions as tasks: start, watch, resume, stop. One task per unfinished brief.
+"""Missions as tasks: accept, start, watch, resume, stop. One task per unfinished brief.
 
 A mission belongs to the image, not to the client that asked: if the client goes away, its mission
 goes on, and if the kernel is killed, the next one resumes it. RUNNING missions progress side by
@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,7 @@ from bat_os.errors import (
 )
 from bat_os.failpoints import cross
 from bat_os.image import desks, missions
+from bat_os.image.objects import find
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.missions.feed import Feed, TextFeed, notice
@@ -42,6 +44,7 @@ from bat_os.kernel.missions.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
+    from bat_os.core.brief import Brief
     from bat_os.core.mission import Mission
     from bat_os.image.missions import Record
     from bat_os.kernel.context import KernelContext
@@ -75,6 +78,11 @@ class _Job:
     ending: bool = False  # it is over, and only its end has to be stored
 
 
+def new_mission_id(now: float) -> str:
+    """Return an id for a mission that begins now; ids sort by time."""
+    return f"{int(now * 1000):012x}{secrets.token_hex(6)}"
+
+
 class Scheduler:
     """Runs missions, RUNNING of them at a time, and tells listeners what happens.
 
@@ -99,6 +107,8 @@ class Scheduler:
         self.text_feed = TextFeed()
         self.ledger = Ledger()
         self._cycle = CognitiveCycle(context, self.announce, self.text_feed)
+        self.writer = self._cycle.writer
+        self._beginning: set[asyncio.Task[Record]] = set()
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
         self._turns: dict[str, asyncio.Task[Any]] = {}
@@ -119,6 +129,10 @@ class Scheduler:
     def queued(self) -> int:
         """How many missions have not ended."""
         return len(self._jobs)
+
+    def running(self) -> set[str]:
+        """Return the ids of the missions that have a task."""
+        return set(self._jobs)
 
     @contextlib.contextmanager
     def room(self, session: str) -> Iterator[None]:
@@ -143,6 +157,44 @@ class Scheduler:
             yield
         finally:
             self._coming.remove(session)
+
+    async def accept(self, brief: Brief, session: str, key: str) -> Record:
+        """Store a brief, or find the one with its key; return its record. Its mission runs now.
+
+        Raises:
+            BusyError, ShuttingDownError: As ``room``; StorageError: as ``ImageStore.transact``.
+            KeyReusedError, NotFoundError: The key has another brief; no such target.
+        """
+        mission_id = new_mission_id(now := time.time())
+        place, busy = contextlib.ExitStack(), None
+        try:
+            place.enter_context(self.room(session))
+        except BusyError as error:
+            if not key:
+                raise
+            busy = error  # a known key needs no place
+
+        def store(root: Any) -> Record:
+            if busy is not None and not missions.id_of(root, key):
+                raise busy
+            find(root, brief.target)
+            about, known = {"session": session, "accepted": now}, key or mission_id
+            return missions.open_brief(root, brief, mission_id=mission_id, key=known, about=about)
+
+        async def begin() -> Record:
+            with place:  # held until it is started
+                cross("accept.before")
+                note = f"accept {brief.target} {brief.selector}"[:70]
+                record: Record = await self.writer.write(store, note=note, mission=mission_id)
+                cross("accept.stored")
+                self.start(record)  # not if it goes down: the next kernel runs it
+                return record
+
+        beginning = asyncio.create_task(begin(), name="accept a brief")
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(beginning)
 
     def start(self, record: Record, *, resumed: bool = False) -> None:
         """Run a stored mission, unless it has ended or runs already, here or elsewhere.

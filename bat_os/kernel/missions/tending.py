@@ -1,7 +1,10 @@
 """Several kernels on one image: who lives, who leads, whose missions are whose.
 
-    every second: who lives? > take over the desks of the dead > run what is mine and has no task
-                  > cancel what was withdrawn elsewhere > lead, if nobody does
+    every second: who lives? > drop what another one has taken > take over the desks of the dead
+                  > run what is mine and has no task > cancel what was withdrawn elsewhere
+                  > lead, if nobody does
+
+A kernel that is back and still loads its models counts as dead to those that can run missions.
 
 Who is taken for dead and lives writes nothing any more: the fence is in the image
 (``bat_os.image.desks``), and this may be wrong. What only one may do for all (reminders, watches,
@@ -67,9 +70,15 @@ class Tending:
         return str(self._image.database.kernel)
 
     async def join(self, about: Mapping[str, Any]) -> None:
-        """Live from now on; ``about`` is for the others."""
-        self._about = dict(about)
+        """Live from now on; ``about`` is for the others, which run what this kernel cannot yet."""
+        self._about = {**about, "ready": False, "leads": False}
         await asyncio.to_thread(self._cluster.join, self.me, self._about)
+
+    async def open(self) -> None:
+        """Say that this kernel can run missions."""
+        self._about |= {"ready": True}
+        with contextlib.suppress(BatError):  # each look says it again
+            await asyncio.to_thread(self._cluster.join, self.me, self._about)
 
     async def leave(self) -> None:
         """Live no more: what is mine and has not ended goes to the others."""
@@ -123,9 +132,13 @@ class Tending:
         """See who lives, take over what the dead have left, and run what is mine."""
         self.living = await asyncio.to_thread(self._cluster.look)
         await self._lead(leads=await asyncio.to_thread(self._cluster.hold, LEADER))
+        running = self._scheduler.running()
         found = self._desks = await self._image.transact(desks.look, note="look at the desks")
-        for kernel, count in found.counts.items():
-            if count and kernel not in self.living and kernel != self.me:
+        await self._drop(running - set(found.own))
+        able = {one for one, says in self.living.items() if says.get("ready", True)}
+        able = able or set(self.living)
+        for kernel, count in found.counts.items() if self.me in able else ():
+            if count and kernel not in able:
                 taken = await self._image.transact(
                     lambda root, dead=kernel: desks.take_over(root, dead),  # type: ignore[misc] # mypy cannot infer a lambda with a default
                     note=f"take over from {kernel}",
@@ -138,6 +151,14 @@ class Tending:
         for wake in self.wakes if self.leads else ():
             wake()
 
+    async def _drop(self, missing: set[str]) -> None:
+        """Stop what runs here and is another kernel's by now; its next write would be refused."""
+        if not missing:
+            return
+        note = "look whose they are"
+        for one in await self._image.transact(lambda root: desks.taken(root, missing), note=note):
+            self._scheduler.cancel(one)
+
     async def _lead(self, *, leads: bool) -> None:
         if leads == self.leads:
             return
@@ -145,8 +166,9 @@ class Tending:
         self._turned.set()
         self._turned = asyncio.Event()
         log.info("this kernel %s", "leads" if leads else "does not lead any more")
+        self._about |= {"leads": leads}
         with contextlib.suppress(BatError):
-            await asyncio.to_thread(self._cluster.join, self.me, self._about | {"leads": leads})
+            await asyncio.to_thread(self._cluster.join, self.me, self._about)
 
     async def while_leading(self, keep: Callable[[], Awaitable[None]]) -> None:
         """Run ``keep()`` while this kernel leads, anew each time that it begins to."""

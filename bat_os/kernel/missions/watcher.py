@@ -21,8 +21,8 @@ from bat_os.errors import BatError, NotFoundError, NotGrantedError
 from bat_os.failpoints import cross
 from bat_os.image import schedules, watches
 from bat_os.image.watches import WATCHED, Watch, compare
-from bat_os.kernel.missions.acceptance import new_mission_id
 from bat_os.kernel.missions.keeper import Keeper, documents_below
+from bat_os.kernel.missions.scheduler import new_mission_id
 from bat_os.kernel.watching import LEARN
 from bat_os.ports import WatchedDriver
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bat_os.core.protocol import Request
     from bat_os.image.store import ImageStore
     from bat_os.kernel.context import Handler, KernelContext, Say
-    from bat_os.kernel.missions.acceptance import Intake
     from bat_os.kernel.missions.scheduler import Scheduler
 
     # A turn: the body of its result, or None if the key of the request is stored.
@@ -41,7 +40,6 @@ class Doors:
 
     image: ImageStore
     scheduler: Scheduler
-    intake: Intake
     turn: Turn
     verbs: Mapping[str, Handler]
     _said: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -63,7 +61,7 @@ class Doors:
         brief = labelled(request, addressed(request, brief))
         body = await self.turn(request, brief)
         if body is None:  # it ran, and its answer is stored
-            record = await self.intake.accept(brief, request.by or request.session, request.key)
+            record = await self.scheduler.accept(brief, request.by or request.session, request.key)
             answer = record.answer or await self.scheduler.result(record.id)
             body = dict(answer["body"])
             if answer["type"] == "error":
@@ -75,7 +73,7 @@ class Doors:
         demand(request.may, "learn", f"to learn {brief.selector}")
         demand_message(request.may, brief.selector)
         brief = labelled(request, brief)
-        record = await self.intake.accept(brief, request.by or request.session, request.key)
+        record = await self.scheduler.accept(brief, request.by or request.session, request.key)
         hear = say if request.body.get("tokens") else None
         with self.scheduler.text_feed.listen(record.id, hear):
             return record.answer or await self.scheduler.result(record.id, say)

@@ -71,7 +71,8 @@ class Talk:
     async def settle(self, heard: Heard) -> Answer | None:
         """Answer what settles the open question, or the guess before; None if it does not."""
         last, name = heard.conversation.last, _name(heard, "talk")
-        if answer := await places.change_leave(self._mind, heard, **self._asking):
+        change = places.change_leave
+        if not _chosen(heard) and (answer := await change(self._mind, heard, **self._asking)):
             return answer
         if heard.conversation.question and (answer := await self._settle_question(heard, name)):
             return answer
@@ -148,9 +149,8 @@ class Talk:
         """Answer "what is left?" of the list that was spoken of last."""
         if not last.get("list"):
             return None
-        return await self._act(
-            heard, Form("lists_obj.show", {"list": last["list"], "known": True, "open": True})
-        )
+        told = {"list": last["list"], "known": True, "open": True}
+        return await self._act(heard, Form("lists_obj.show", told))
 
     async def _count_more(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
@@ -197,15 +197,13 @@ class Talk:
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
         if unlearned := last.get("unlearned"):
-            target, selector = unlearned
-            await self._call_verb(heard, "redo", target=target, selector=selector)
-            said = text(heard.language, "self.undone", text=last["text"])
-            return Answer("acted", said, language=heard.language)
-        if granted := last.get("granted"):
+            await self._call_verb(heard, "redo", target=unlearned[0], selector=unlearned[1])
+        elif granted := last.get("granted"):
             await self._call_verb(heard, "revoke", target=granted)
-            said = text(heard.language, "self.undone", text=last["text"])
-            return Answer("acted", said, language=heard.language)
-        return await about.undo(self._mind, last, heard.language)
+        else:
+            return await about.undo(self._mind, last, heard.language)
+        said = text(heard.language, "self.undone", text=last["text"])
+        return Answer("acted", said, language=heard.language)
 
     async def _why(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
@@ -493,8 +491,10 @@ def _name(heard: Heard, room: str) -> str:
 
 
 def _chosen(heard: Heard) -> int:
-    """Return the number that a person has chosen, or 0."""
+    """Return the number that a person has chosen, by the number or by its words, or 0."""
+    if (said := heard.typed.text) in (all_of := heard.conversation.question.get("choices", [])):
+        return all_of.index(said) + 1
     if found := _NUMBER.match(heard.sentence.text):
         return int(found[1])
-    is_choice = _name(heard, "talk") == "choice" and heard.form is not None
-    return int(heard.form.values["number"]) if is_choice and heard.form is not None else 0
+    form = heard.form if _name(heard, "talk") == "choice" else None
+    return int(form.values["number"]) if form is not None else 0

@@ -15,7 +15,7 @@ from bat_os.image.history import experience
 from bat_os.image.objects import Method, MethodVersion, find, merge_examples
 from bat_os.kernel.idle.telling import curiosity_of, dissonance_of, news
 from bat_os.kernel.verbs.files import prove, put_in
-from bat_os.kernel.verbs.history import unlearn, verify_method
+from bat_os.kernel.verbs.history import redo, unlearn, verify_method
 from bat_os.kernel.verbs.objects import teach
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # What accepting a proposal may ask for besides installing a method.
 _DEEDS: Final[Mapping[str, Handler]] = MappingProxyType(
-    {"teach": teach, "unlearn": unlearn, "verify-method": verify_method}
+    {"redo": redo, "teach": teach, "unlearn": unlearn, "verify-method": verify_method}
 )
 
 

@@ -72,6 +72,22 @@ def test_no_module_imports_in_a_circle():
         imports = {name: needs for name, needs in imports.items() if name not in free}
 
 
+def test_what_the_first_module_needs_is_asked_for_at_once():
+    """A browser finds an import only when it has read the module: level by level, each a trip."""
+    needed, left = set(), ["main.js"]
+    while left:
+        name = left.pop()
+        needed.add(name)
+        found = re.findall(
+            r'^import [^;]*?from "\./([\w./]+)"', (PAGE / name).read_text(), re.MULTILINE
+        )
+        left += {*found} - needed
+    named = re.findall(
+        r'="modulepreload" href="/page/([\w./]+)"', (PAGE / "index.html").read_text()
+    )
+    assert sorted(named) == sorted(needed - {"main.js"})
+
+
 def test_the_libraries_are_those_that_the_documentation_names():
     table = (ROOT / "docs" / "dependencies.md").read_text()
     for path in sorted((PAGE / "vendor").glob("*.js")):

@@ -169,7 +169,7 @@ async def test_what_waits_outside_is_done_again_or_dropped(screen, tmp_path):
     assert not (folder / "b.txt").exists()
     await second.get_by_role("button", name="Drop").click()
     await expect(second).to_have_count(0)
-    await pane.get_by_role("button", name="Done ones too").click()
+    await pane.get_by_role("button", name="Show done ones").click()
     await expect(first.locator(".badge")).to_have_text("done")
     await expect(second.locator(".badge")).to_have_text("dropped")
     await expect(second.get_by_role("button", name="Do it")).to_have_count(0)

@@ -122,7 +122,7 @@ async def test_a_list_is_ticked_added_to_and_what_was_taken_off_comes_back(scree
 async def test_what_is_said_elsewhere_shows_up_by_itself(screen):
     pane = await show(screen, "knowledge")
     rows = pane.get_by_role("listitem")
-    await expect(pane.get_by_role("heading", name="What you have told")).to_be_visible()
+    await expect(pane.get_by_role("heading", name="What you told me")).to_be_visible()
     said = {"body": {"text": "remember that the winch is from 1972"}}
     assert (await screen.http.ask("POST", "/verbs/say", said)).status == 200
     await expect(rows.filter(has_text="the winch is from 1972")).to_be_visible()
@@ -207,6 +207,26 @@ async def test_the_whole_page_shows_an_earlier_moment_and_what_changed_since(scr
     await page.get_by_role("dialog").get_by_role("button", name="Close").click()
     await page.get_by_role("button", name="Back to now").click()
     await pane.get_by_role("option", name=re.compile("^later")).wait_for()
+
+
+async def test_the_slider_hears_of_commits_after_the_log_is_full(screen):
+    """The log keeps a certain number of lines: that it is as long as before says nothing."""
+    page, http = screen.page, screen.http
+    slider = page.get_by_role("slider", name="Look at an earlier moment")
+    await expect(slider).to_be_enabled()
+    await page.evaluate("""async () => {
+        const { hear } = await import("/page/live.js");
+        for (let i = 0; i < 500; i++) {
+            hear("change", { names: ["genesis_obj"], note: "made up", n: i, id: `${i}`, at: i });
+        }
+    }""")
+    await page.locator(".thought").filter(has_text="made up").first.wait_for()
+    asked = {"target": "genesis_obj", "body": {"name": "late_obj"}}
+    assert (await http.ask("POST", "/verbs/derive", asked)).status == 200
+    made = await http.ask("GET", "/moments?limit=200")
+    shown = [one for one in made.json["moments"]
+             if one["mission"] or any(":" not in name for name in one["names"])]  # fmt: skip
+    await expect(slider).to_have_attribute("max", str(len(shown)))
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

@@ -89,7 +89,7 @@ async def test_what_was_done_outside_is_taken_back(screen, tmp_path):
     name = await grant(screen, folder, write=True)
     await send(screen, name, "write", "a.txt", "hello")
     pane = await show(screen)
-    await pane.get_by_role("button", name="Done ones too").click()
+    await pane.get_by_role("button", name="Show done ones").click()
     rows = pane.get_by_role("listitem").filter(has_text="a.txt")
     await expect(rows.locator(".badge")).to_have_text("done")
     assert (folder / "a.txt").read_text() == "hello"

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bat_os.errors import ArgumentsError, LockedError, NotFoundError, StorageErr
 from bat_os.image import missions
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import disk
-from bat_os.image.files.fork import FOLDER, drop_fork, fork, list_forks
+from bat_os.image.files.fork import FOLDER, _freeze, drop_fork, fork, list_forks, scratch
 from bat_os.image.files.pack import count_objects, pack
 from bat_os.image.files.storage import FORK, frozen_folder, open_to_read
 from bat_os.image.history import moments
@@ -228,6 +229,28 @@ async def test_where_files_cannot_have_two_names_nothing_is_left_behind(image, h
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     with pytest.raises(StorageError, match="second names"):
         await fork(image, "trial")
+    assert list((home / FOLDER).iterdir()) == []
+
+
+async def test_a_fork_that_is_cancelled_while_it_is_made_leaves_nothing(image, home, monkeypatch):
+    making, cancelled = threading.Event(), threading.Event()
+
+    def freeze(*args):
+        making.set()
+        cancelled.wait()
+        return _freeze(*args)
+
+    async def use():
+        async with scratch(image):
+            pass
+
+    monkeypatch.setattr("bat_os.image.files.fork._freeze", freeze)
+    using = asyncio.create_task(use())
+    await asyncio.to_thread(making.wait)
+    using.cancel()
+    cancelled.set()
+    with pytest.raises(asyncio.CancelledError):
+        await using
     assert list((home / FOLDER).iterdir()) == []
 
 

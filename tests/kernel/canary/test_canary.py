@@ -221,6 +221,35 @@ async def test_a_mended_version_that_makes_something_worse_is_not_proposed(mind,
     assert await look() == []
 
 
+async def test_a_new_version_that_answers_otherwise_is_found_while_idle_and_left(mind, canary):
+    await teach(mind, "triple", "    return n * 3", [{**FIVE[0], "result": 9}])
+    await teach(mind, "twice", "    return self.triple(n) - n")
+    await take_turn(mind.image, mind.cell, Brief("genesis_obj", "twice", (3,)))
+    await marks.flush(mind.image)
+    await teach(mind, "triple", "    return n * 3 if n != 4 else 12")
+    heart = Heartbeat(mind, install)
+    heart.around = Clock().around()
+    await beat_all(heart)
+    assert await mind.image.transact(standing, note="look") == []
+
+    await teach(mind, "twice", "    return self.triple(n)")
+    before = await graph(mind.image)
+    await beat_all(heart)
+    assert await graph(mind.image) == before
+    (row,) = await mind.image.transact(standing, note="look")
+    assert row["kind"] == "canary"
+    assert row["what"] == (
+        "Since version 2 of genesis_obj.twice, genesis_obj.twice(3) comes to 9 and not to 6"
+    )
+    request = check(Request("accept", body={"n": row["n"]}))
+    undo = (await VERBS["accept"](mind, request, lambda told: None))["undo"]
+    assert (undo["verb"], undo["version"]) == ("redo", 2)
+    told = await take_turn(mind.image, mind.cell, Brief("genesis_obj", "twice", (5,)))
+    assert told.value == 10
+    await beat_all(heart)
+    assert await mind.image.transact(standing, note="look") == []
+
+
 @pytest.mark.system
 async def test_a_daemon_killed_in_the_middle_has_lost_nothing(tmp_path):
     script = write_script(tmp_path / "script.jsonl", ANSWERS)

@@ -17,7 +17,7 @@ from bat_os.image.objects import find
 from bat_os.kernel.exam import examiner as examiner_module
 from bat_os.kernel.exam.examiner import Examiner
 from bat_os.kernel.exam.sitting import read_paper
-from bat_os.kernel.forge import comparing
+from bat_os.kernel.forge import child, comparing
 from bat_os.kernel.forge import smithy as module
 from bat_os.kernel.forge.smithy import Smithy
 from bat_os.kernel.idle import works
@@ -69,6 +69,7 @@ async def world(image, cell, base, tmp_path, monkeypatch):
     monkeypatch.setattr(comparing, "read_paper", lambda: type(PAPER)(PAPER.tasks[:8], (), ()))
     monkeypatch.setattr(module, "RECIPE", {"rate": 5e-4, "epochs": 1, "rank": 2})
     monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(child, "MODULE", "tests.training.eager")
     monkeypatch.setattr(examiner_module, "QUIET_SECONDS", 0.0)
     await models.ingest_folder(image, MODEL, base)
 
@@ -96,7 +97,7 @@ async def kept(smithy):
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(smithy, so, seconds=120):
+async def until(smithy, so, seconds=250):
     async with asyncio.timeout(seconds):
         while not so(status := await smithy.status()):
             assert "fault" not in status, status
@@ -317,3 +318,23 @@ async def test_a_run_that_was_begun_unasked_is_a_person_s_once_they_start_it(
         assert await smithy.next_run() == 0
         await until(smithy, lambda status: status["state"] == "idle")
     assert (await seen(image))["runs"][0]["outcome"] == "promoted"
+
+
+async def test_gold_that_is_much_like_the_exam_is_not_learned_and_is_counted(
+    world, image, monkeypatch
+):
+    smithy, _ = world()
+    asked = PAPER.tasks[0].brief
+    records = [
+        {"grade": "gold", "split": "train", "wish": wish, "cluster": wish, "digest": wish}
+        for wish in (asked, "fold a paper hat", "paint the fence", "water the plants")
+    ]
+
+    async def curate(mind):
+        return records
+
+    monkeypatch.setattr(module, "curate", curate)
+    gold, _ = await smithy._gold()
+    assert [one["wish"] for one in gold] == [one["wish"] for one in records[1:]]
+    status = await smithy.status()
+    assert (status["new"], status["near"]) == (3, 1)

@@ -212,15 +212,22 @@ async def test_with_install_only_two_examples_with_different_answers_are_enough(
     mind = make_mind(image, cell, model, idle="install")
     heart = Heartbeat(mind, install)
     heart.around = clock.around()
-    two = (*FLAT, {"args": [[[3]]], "kwargs": {}, "result": [3]})
-    for name, examples in (("flatten", two), ("unfold", FLAT)):
+    one = {**FLAT[0], "result": "1-2!"}  # the search for programs finds nothing that fits
+    two = one, {"args": [[[3]]], "kwargs": {}, "result": "3!"}
+    for name, examples in (("flatten", two), ("unfold", (one,))):
         mission = await open_mission(image, name, [[1], [2]], examples=examples)
-        await CognitiveCycle(mind, lambda *_: None).run(mission)
-    model.default = GOOD
+        answer = await CognitiveCycle(mind, lambda *_: None).run(mission)
+        assert answer["type"] == "error", answer
+    model.default = ' return "-".join(str(y) for x in items for y in x) + "!"'
     await beat_all(heart)
     found = await graph(image)
     assert "flatten" in found["genesis_obj"]
     assert "unfold" not in found["genesis_obj"]
+    told = (await ask(mind, "since"))["text"]
+    assert "I learned flatten, which had failed: it gives all of your examples; " in told
+    assert "`batos unlearn genesis_obj flatten` takes it back." in told
+    assert told.endswith("Nothing else was changed.")
+    assert (await ask(mind, "since"))["text"] == ""
 
 
 async def test_nothing_is_done_while_somebody_is_there_or_the_machine_is_busy(
@@ -359,9 +366,12 @@ async def test_a_method_under_which_something_changed_is_verified_again(mind, he
 
     await ask(mind, "teach", target="genesis_obj", source="def base(self):\n    return 3\n")
     await beat_all(heart)
-    (row,) = (await ask(mind, "proposals"))["proposals"]
-    assert row["kind"] == "stale"
-    assert row["what"] == "genesis_obj.scaled no longer holds: scaled(3) gives 9, not 6"
+    found = {row["kind"]: row["what"] for row in (await ask(mind, "proposals"))["proposals"]}
+    assert found == {
+        "stale": "genesis_obj.scaled no longer holds: scaled(3) gives 9, not 6",
+        "canary": "Since version 3 of genesis_obj.base, genesis_obj.scaled(3) comes to 9 and not "
+        "to 6",
+    }
     (row,) = await stale()
     assert (row["selector"], row["broken"][:22]) == ("scaled", "scaled(3) gives 9, not")
 
@@ -410,7 +420,7 @@ async def test_each_work_is_done_once_and_the_most_urgent_first(mind, heart, fai
 
     heart._keep_results = note
     await beat_all(heart)
-    assert begun == ["practice", "doubt", "look", "verify"]
+    assert begun == ["practice", "doubt", "canary", "look", "verify"]
     asked = len(model.asked)
     assert await heart.beat() == 0
     assert heart.resting == "nothing is left to do"

@@ -1,4 +1,4 @@
-"""bat_os.kernel.missions.acceptance: briefs that come together are stored together."""
+"""Scheduler.accept and its Writer: briefs that come together are stored together."""
 
 import asyncio
 
@@ -7,7 +7,6 @@ import pytest
 from bat_os.core.brief import Brief
 from bat_os.errors import BusyError, KeyReusedError, NotFoundError, StorageFullError
 from bat_os.image import missions
-from bat_os.kernel.missions.acceptance import Intake
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, Scheduler
 from tests.kernel.minds import make_mind, script
 
@@ -35,7 +34,7 @@ async def counted(image):
 async def intake(counted):
     mind = make_mind(counted, None, script(" return 1"))
     scheduler = Scheduler(mind, lambda event: None)  # not open: nothing runs, so no cell is needed
-    yield Intake(mind, scheduler)
+    yield scheduler
     await scheduler.close()
 
 
@@ -49,10 +48,10 @@ async def unfinished(image):
 
 async def test_briefs_that_come_together_are_one_commit_and_all_are_stored(intake, counted):
     records = await asyncio.gather(*(intake.accept(brief(n), f"s{n}", f"k{n}") for n in range(64)))
-    assert counted.notes == ["accept 64 briefs"]
+    assert counted.notes == ["accept genesis_obj double (64)"]
     assert sorted(one.id for one in records) == await unfinished(counted.image)
     assert [one.mission.brief.args for one in records] == [(n,) for n in range(64)]
-    assert intake._scheduler.queued == 64
+    assert intake.queued == 64
 
 
 async def test_a_brief_that_is_refused_is_refused_alone(intake, counted):
@@ -70,7 +69,7 @@ async def test_a_brief_that_is_refused_is_refused_alone(intake, counted):
 async def test_the_same_key_twice_in_one_commit_is_one_mission(intake):
     one, other = await asyncio.gather(*(intake.accept(brief(), "s", "k") for _ in range(2)))
     assert one.id == other.id
-    assert intake._scheduler.queued == 1
+    assert intake.queued == 1
 
 
 async def test_a_full_session_may_ask_again_with_its_keys_but_not_with_a_new_one(intake):
@@ -110,4 +109,4 @@ async def test_what_is_stored_runs_although_its_asker_has_gone(intake, counted):
     record = await intake.accept(brief(), "s", "k")
     assert asking.cancelled()
     assert await unfinished(counted.image) == [record.id]
-    assert intake._scheduler.queued == 1
+    assert intake.queued == 1

@@ -130,6 +130,21 @@ async def test_what_was_changed_since_is_not_taken_back(knowing):
     assert "changed again" in answer.text
 
 
+async def test_a_counter_that_is_used_every_day_stays_small_and_knows_each_day(knowing):
+    async def send(selector, *args):
+        brief = Brief("counters_obj", selector, args)
+        return (await take_turn(knowing.image, knowing.cell, brief)).value
+
+    for number in range(130):
+        at = (NOW + dt.timedelta(hours=8 * (number - 130))).isoformat(timespec="seconds")
+        total = await send("add", "teas", 1, "", at)
+    held = await send("entries", "teas")
+    assert (total, len(held) < 100, held[-1]) == (130, True, {"at": at, "number": 1})
+    day = (NOW - dt.timedelta(days=40)).date()
+    span = f"{day}T00:00:00", f"{day + dt.timedelta(days=1)}T00:00:00"
+    assert await send("total", "teas", *span) == 3
+
+
 async def test_counters_count_by_day_and_in_all(knowing):
     yesterday = NOW - dt.timedelta(days=1)
     await do(knowing, "counters_obj.add", thing="coffees", number=3, now=yesterday)

@@ -45,6 +45,25 @@ async def test_a_folder_is_asked_for_once_and_then_read_without_a_model(said, no
     assert again["sources"][0]["kind"] == "file"
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "what does todo.md in {} say?",
+        "was steht in der Datei {}/todo.md?",
+        "lee el archivo {}/todo.md",
+    ],
+)
+async def test_a_choice_said_in_its_own_words_is_that_choice(said, notes, asks):
+    for at in (3, 0, 1, 2):  # no, once, always, and the folder
+        asked = await said(asks.format(notes))
+        assert asked["needs"] == "grant"
+        told = await said(asked["choices"][at])
+        assert ("buy milk" in told["text"]) is (at != 3), (asked["choices"][at], told)
+        if at == 1:
+            await said(f"you may no longer read {notes}/todo.md")
+    assert "12 June" in (await said(f"read the file {notes}/fest.txt"))["text"]
+
+
 async def test_yes_for_one_answer_is_for_that_answer_alone(said, notes):
     for yes in ("1", "yes"):
         assert (await said(f"what does {notes}/todo.md say?"))["needs"] == "grant"

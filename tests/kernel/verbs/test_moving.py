@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from itertools import islice
+from itertools import islice, product
 
 import pytest
 from cronsim import CronSim
@@ -209,6 +209,18 @@ async def test_an_export_never_overwrites_and_a_failed_one_leaves_nothing(two, t
     with pytest.raises(RemoteError, match="cannot be written"):
         await kernel.request("export.all", body={"folder": str(closed / "mine")}, timeout=60)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+async def test_a_folder_that_cannot_be_is_refused_with_a_code(thinking, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    names = ("relative", "~", "", f"{tmp_path}/nul\0", f"{tmp_path}/{'y' * 300}")
+    async with thinking.client() as kernel:
+        for verb, name in product(("export.all", "import.all"), names):
+            with pytest.raises(RemoteError) as caught:
+                await kernel.request(verb, body={"folder": name})
+            assert caught.value.body["code"] != "INTERNAL", (verb, name)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 async def test_what_somebody_else_has_written_is_checked_and_named(two, tmp_path):

@@ -1,49 +1,59 @@
-"""Three kernels on one PostgreSQL, a load, a kill, and a report: here, in a scratch folder.
+"""``batos cluster try``: three kernels on one PostgreSQL, a load, a kill, and a report.
 
-    .venv/bin/python deploy/try.py [--seconds N]
-
-Needs the server programs of PostgreSQL from the distribution, and requirements-cluster.txt. No
-model is loaded: a script answers instead. Everything is removed at the end.
+Needs the server programs of PostgreSQL from the distribution, and requirements-cluster.txt. All of
+it is in a scratch folder, with a database of its own. No model is loaded: a script answers instead.
+Everything is removed at the end.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
+import getpass
+import importlib.util
 import json
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from bat_os.cli.environment import script_command
+from bat_os.cli.show.command import Command
+from bat_os.client.client import KernelClient, Places
+from bat_os.errors import ArgumentsError, BatError, ResourceError
 
-from bat_os.client.client import KernelClient, Places  # noqa: E402 - found by the line above
-from bat_os.errors import BatError  # noqa: E402
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
-KERNELS = ("one", "two", "three")
+    from bat_os.cli.console import Screen
+    from bat_os.cli.show.command import Ask
+
+KERNELS: Final = ("one", "two", "three")
 COUNTERS, WORKERS, WISHES = 8, 6, 12
-COUNT = (
+COUNT: Final = (
     "def count_one(self):\n    self.total = getattr(self, 'total', 0) + 1\n"
     "    self._p_changed = True\n    return self.total\n"
 )
+_PACKAGES: Final = ("psycopg2", "relstorage")
 
 
 def find_programs() -> Path:
     """Return the folder of PostgreSQL's programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) if os.name == "posix" else []
+    if os.name != "posix":
+        raise ArgumentsError("batos cluster try runs on Linux and macOS")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     named = shutil.which("pg_ctl")
     if not found and not named:
-        sys.exit("no PostgreSQL here; install it (Debian, Ubuntu: apt install postgresql)")
+        raise ArgumentsError(
+            "no PostgreSQL here; install it (Debian, Ubuntu: apt install postgresql)"
+        )
+    if not all(importlib.util.find_spec(name) for name in _PACKAGES):
+        raise ArgumentsError("pip install -r requirements-cluster.txt installs what servers need")
     return found[-1].parent if found else Path(str(named)).parent
 
 
@@ -53,7 +63,8 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         self.folder, self.programs = folder / "pg", find_programs()
         self.folder.mkdir()
-        self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        folder.chmod(0o711)  # the server may be another user's
+        self.user = "postgres" if os.geteuid() == 0 else getpass.getuser()
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres")
         with socket.socket() as free:
@@ -62,7 +73,7 @@ class Postgres:
 
     def run(self, name: str, *words: str) -> None:
         """Run one of its programs."""
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - a program of the distribution, and no shell
             [self.programs / name, *words], check=True, stdout=subprocess.DEVNULL, cwd="/",
             user=self.user if os.geteuid() == 0 else None,
         )  # fmt: skip
@@ -98,20 +109,24 @@ class Kernels:
             "BATOS_CLUSTER": address,
         }  # fmt: skip
 
-    async def start(self, name: str) -> None:
-        """Start one, and wait until missions can run."""
-        home = self.folder / name
+    def launch(self, name: str) -> None:
+        """Start the process of one."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            self.running[name] = subprocess.Popen(
-                [sys.executable, ROOT / "batos.py", "serve", "--home", home],
+            self.running[name] = subprocess.Popen(  # noqa: S603 - this program, and no shell
+                [*script_command("batos.py"), "serve", "--home", str(self.folder / name)],
                 env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
+
+    async def start(self, name: str) -> None:
+        """Start one, and wait until missions can run."""
+        self.launch(name)
         async with asyncio.timeout(120):
             while True:
                 if self.running[name].poll() is not None:
-                    sys.exit((self.folder / f"{name}.log").read_text()[-2000:])
+                    log = (self.folder / f"{name}.log").read_text()
+                    raise ResourceError(f"kernel {name} ended: {log[-500:]}")
                 with contextlib.suppress(BatError, OSError):
-                    async with KernelClient.at(home, lambda: False) as kernel:
+                    async with KernelClient.at(self.folder / name, lambda: False) as kernel:
                         if (await kernel.request("health", timeout=5.0))["ready"]:
                             return
                 await asyncio.sleep(0.2)
@@ -164,11 +179,11 @@ class Load:
         return bool(told["result"] == number)
 
 
-async def prepare(kernels: Kernels) -> None:
+async def prepare(kernels: Kernels, say: Callable[[str], None]) -> None:
     """Start the kernels, and make what is counted."""
     for name in KERNELS:
         await kernels.start(name)
-        print(f"kernel {name} serves", flush=True)
+        say(f"kernel {name} serves")
     async with kernels.client() as kernel:
         for number in range(COUNTERS):
             name = f"counter_{number}_obj"
@@ -188,25 +203,25 @@ async def count(kernels: Kernels) -> int:
     return total
 
 
-async def main(seconds: float) -> int:
-    """Return 0 if nothing was lost, and nothing done twice."""
+async def _try(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return what came of it; nothing of it is left."""
     folder = Path(tempfile.mkdtemp(prefix="batos-try-"))
-    folder.chmod(0o755)
     try:
         with Postgres(folder) as address:
-            print(f"PostgreSQL at {address}", flush=True)
+            say(f"PostgreSQL serves at {address}")
             kernels = Kernels(folder, address)
             try:
-                return await try_it(kernels, seconds)
+                return await _load_and_kill(kernels, seconds, say)
             finally:
                 await asyncio.to_thread(kernels.stop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def try_it(kernels: Kernels, seconds: float) -> int:
-    """Run the load, kill a kernel in the middle, and report."""
-    await prepare(kernels)
+async def _load_and_kill(
+    kernels: Kernels, seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
+    await prepare(kernels, say)
     load = Load(kernels)
     workers = [asyncio.create_task(load.work(number)) for number in range(WORKERS)]
     await asyncio.sleep(seconds / 2)
@@ -214,34 +229,46 @@ async def try_it(kernels: Kernels, seconds: float) -> int:
     await asyncio.sleep(0.3)
     before = len(load.waits)
     kernels.running["one"].send_signal(signal.SIGKILL)
-    print(f"kernel one killed, with {WISHES} requests to learn under way", flush=True)
+    say(f"kernel one is killed, with {WISHES} requests to learn under way")
     right: list[Any] = await asyncio.gather(*wishes, return_exceptions=True)
     await asyncio.sleep(seconds / 2)
     load.over = True
     await asyncio.gather(*workers)
     found = await count(kernels)
     async with kernels.client(1) as kernel:
-        cluster = (await kernel.request("health", timeout=30.0)).get("cluster", {})
+        cluster = (await kernel.request("health", timeout=30.0))["cluster"]
     waits, answered = sorted(load.waits), len(load.waits)
-    print(
-        f"\nmessages answered            {answered} ({before} before the kill)\n"
-        f"refused                      {len(load.failed)} {load.failed[:2] or ''}\n"
-        f"counted in the image         {found}\n"
-        f"lost                         {max(0, answered - found)}\n"
-        f"done twice                   {max(0, found - answered - len(load.failed))}\n"
-        f"wait p50, p99, longest       {waits[answered // 2]:.3f}, "
-        f"{waits[int(answered * 0.99)]:.3f}, {waits[-1]:.3f} s\n"
-        f"learned over the kill        {sum(one is True for one in right)} of {WISHES}\n"
-        f"the cluster now              {json.dumps(cluster, default=str)[:300]}"
-    )
-    for one in right:
-        if one is not True:
-            print(f"  not learned: {one!r}")
-    fine = answered <= found <= answered + len(load.failed) and all(one is True for one in right)
-    return 0 if fine else 1
+    learned = sum(one is True for one in right)
+    told = {
+        "answered": answered,
+        "before": before,
+        "refused": load.failed,
+        "lost": max(0, answered - found),
+        "twice": max(0, found - answered - len(load.failed)),
+        "waits": [round(waits[int(answered * part)], 3) for part in (0.5, 0.99)] + waits[-1:],
+        "learned": learned,
+        "asked": WISHES,
+        "kernels": [one["home"] for one in cluster["kernels"] if one["living"]],
+    }
+    fine = not (told["lost"] or told["twice"]) and learned == WISHES
+    return told | {"exit_status": int(not fine)}
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of load")
-    sys.exit(asyncio.run(main(parser.parse_args().seconds)))
+async def _cluster(ask: Ask) -> Mapping[str, Any]:
+    return await _try(ask.options.seconds, ask.screen.note)
+
+
+def _show(body: Mapping[str, Any], screen: Screen) -> None:
+    p50, p99, longest = body["waits"]
+    rows = [
+        ("messages answered", f"{body['answered']}, {body['before']} before the kill"),
+        ("refused", f"{len(body['refused'])} {'; '.join(body['refused'][:2])}"),
+        ("lost, done twice", f"{body['lost']}, {body['twice']}"),
+        ("wait p50, p99, longest", f"{p50:.3f}, {p99:.3f}, {longest:.3f} s"),
+        ("learned over the kill", f"{body['learned']} of {body['asked']}"),
+        ("kernels that live", ", ".join(body["kernels"])),
+    ]
+    screen.table(rows, ("WHAT", "HOW"))
+
+
+COMMANDS: Final[Mapping[str, Command]] = {"cluster": Command(_show, _cluster)}

@@ -1,0 +1,87 @@
+"""Short commits of one kernel: those that wait for the one before go together.
+
+    write --+                       +--> told
+    write --+--> one transaction ---+
+    write --+    the next ones gather
+
+A commit ends with an fsync, or waits for a server, which takes longer than everything else:
+shared, its price is divided by how many wait. Work that is refused does not affect the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from bat_os.errors import BatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bat_os.image.store import ImageStore
+
+    _Waiting = tuple[Callable[[Any], Any], str, str, asyncio.Future[Any]]
+
+MAX_TOGETHER: Final = 256
+
+log = logging.getLogger(__name__)
+
+
+class Writer:
+    """Gathers commits; belongs to one event loop."""
+
+    def __init__(self, image: ImageStore) -> None:
+        self._image = image
+        self._waiting: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def write(self, work: Callable[[Any], Any], *, note: str, mission: str = "") -> Any:
+        """Return what ``work(root)`` returned, once it is committed; as ``ImageStore.transact``.
+
+        It raises a BatError before it has changed anything, or none.
+        """
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine := (work, note, mission, told))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write(), name="write")
+        try:
+            return await asyncio.shield(told)
+        except asyncio.CancelledError:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+            else:  # it has begun, and what follows has to see what became of it
+                await asyncio.wait([told])
+                told.exception()
+            raise
+
+    async def _write(self) -> None:
+        while together := self._waiting[:MAX_TOGETHER]:
+            del self._waiting[:MAX_TOGETHER]
+            for (*_, told), outcome in zip(together, await self._commit(together), strict=True):
+                settle = told.set_exception if isinstance(outcome, BatError) else told.set_result
+                settle(outcome)
+
+    async def _commit(self, together: list[_Waiting]) -> list[Any]:
+        notes = Counter(note for _, note, _, _ in together)
+        note = "; ".join(f"{one} ({n})" if n > 1 else one for one, n in notes.items())[:70]
+        mission = together[0][2] if len(together) == 1 else ""
+        failed: BatError
+        try:
+            return await self._image.transact(
+                lambda root: [_try(work, root) for work, *_ in together], note=note, mission=mission
+            )
+        except BatError as error:
+            failed = error
+        except Exception:  # one request, or several: their askers must hear of it
+            log.exception("%s", note)
+            failed = BatError("internal error; the daemon's log has the details")
+        return [failed for _ in together]
+
+
+def _try(work: Callable[[Any], Any], root: Any) -> Any:
+    try:
+        return work(root)
+    except BatError as error:  # nothing of it was written
+        return error
