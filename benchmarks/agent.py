@@ -1,22 +1,24 @@
 """How often the right tool is chosen, its arguments filled, and a wish about files answered.
 
-python -m benchmarks.agent                   tools, methods of traces, attacks: minutes
-python -m benchmarks.agent --only tools      one part of that: tools, methods, attacks, able
-python -m benchmarks.agent --home HOME       also whole wishes, by the daemon of that home
-python -m benchmarks.agent --others PYTHON   also the longer wishes by smolagents' agents, on the
-                                             default model; ``agent_others.py`` says how
+python -m benchmarks.agent                    all figures, with a daemon of its own: minutes
+python -m benchmarks.agent --only tools       one part: tools, methods, attacks, able, wishes, ...
+python -m benchmarks.agent --home HOME        the wishes by the daemon of that home
+python -m benchmarks.agent --others PYTHON    also the longer wishes by smolagents' two agents, on
+                                              the default model; ``agent_others.py`` says how
 
 Tools are ranked by MiniLM; where none leads, the default model says how likely the request is.
-``benchmarks/agent_cases.py`` says what each set of requests is.
+``agent_cases.py`` and ``agent_later.py`` say what each set of requests is.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +33,7 @@ from bat_os.client.client import KernelClient
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.llamacpp import LlamaCppEngine
 from bat_os.engines.minilm import MiniLmEmbedder, packaged_minilm
+from bat_os.errors import KernelUnreachableError
 from bat_os.image.quotes import ask
 from bat_os.kernel.agent.arguments import fill
 from bat_os.kernel.agent.choosing import (
@@ -46,19 +49,12 @@ from bat_os.kernel.agent.choosing import (
     weigh,
 )
 from bat_os.kernel.agent.distil import distil
+from bat_os.kernel.agent.phrases import own_words
 from bat_os.ports import Prompt, Sampling
 from bat_os.sentence.reading import read_sentence
-from benchmarks.agent_cases import (
-    FRESH,
-    KNOWN,
-    LATER,
-    LATER_TOOLS,
-    LONGER,
-    NEW,
-    OTHER,
-    OTHER_TOOLS,
-    TOOLS,
-)
+from benchmarks.agent_cases import FRESH, KNOWN, LONGER, NEW, OTHER, OTHER_TOOLS, TOOLS
+from benchmarks.agent_later import LAST, LAST_TOOLS, LATER, LATER_TOOLS
+from benchmarks.mission import start, stop, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +70,7 @@ CHANGES: Final = frozenset(
         *("remember", "write_file", "remind", "send_mail"),
         *("add_event", "play_music", "set_light", "start_timer"),
         *("book_table", "add_expense", "set_heating", "resize_image", "lock_door"),
+        *("extend_loan", "order_taxi", "report_bug", "log_workout", "print_document"),
     }
 )
 FILES: Final = {
@@ -100,25 +97,36 @@ WISHES: Final[tuple[tuple[str, Any], ...]] = (
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--home", type=Path, help="of a daemon that runs")
+    parser.add_argument("--home", type=Path, help="of a daemon that runs (default: a fresh one)")
     parser.add_argument("--others", type=Path, help="an interpreter that has smolagents")
-    parser.add_argument("--seconds", type=int, default=120, help="for a wish of the others")
-    parser.add_argument("--only", choices=[*PARTS, "none"], help="this part of those without them")
+    parser.add_argument("--seconds", type=int, default=60, help="for a wish of the others")
+    parser.add_argument("--only", choices=[*PARTS, "wishes", *OTHERS], help="this part alone")
     options = parser.parse_args()
     for name, part in PARTS.items():
         if options.only in (None, name):
             part()
-        else:
-            print(f"{name}: skipped")
-    if options.home:
-        asyncio.run(wishes(options.home))
-    else:
-        print("wishes about real files: skipped; --home names the home of a daemon that runs")
+    if options.only in (None, "wishes"):
+        ask_daemon(options.home)
+    for kind in OTHERS:
+        if options.others is not None and options.only in (None, kind):
+            others(options.others, kind, options.seconds)
     if options.others is None:
         print("smolagents: skipped; --others names an interpreter that has it")
-    else:
-        others(options.others, options.seconds)
     return 0
+
+
+def ask_daemon(home: Path | None) -> None:
+    """Print what a daemon answers: that of a home, or one that is started for it."""
+    if home is not None:
+        asyncio.run(wishes(home))
+        return
+    with tempfile.TemporaryDirectory(prefix="batos-home-") as name:
+        kernel = start(Path(name))
+        try:
+            asyncio.run(until(Path(name), "ready"))
+            asyncio.run(wishes(Path(name)))
+        finally:
+            stop(kernel)
 
 
 def methods() -> None:
@@ -144,8 +152,8 @@ def held(what: str, name: str, aim: int) -> None:
     print(f"{what}: {passed[1] if passed else 0} (aim: {aim})")
 
 
-def others(python: Path, seconds: int) -> None:
-    """Print how many of the longer wishes smolagents' agents answer on the default model."""
+def others(python: Path, kind: str, seconds: int) -> None:
+    """Print how many of the longer wishes an agent of smolagents answers on the default model."""
     library = importlib.import_module("xllamacpp")  # heavy, and it has no types
     parameters = library.CommonParams()
     parameters.n_ctx, parameters.n_parallel, parameters.verbosity = 8192, 1, -1
@@ -158,29 +166,29 @@ def others(python: Path, seconds: int) -> None:
         asked = Path(name).with_suffix(".json")
         asked.write_text(json.dumps([*wanted]), encoding="utf-8")
         script = Path(__file__).with_name("agent_others.py")
-        command = [python, script, f"{server.listening_address}/v1", name, str(seconds), asked]
+        url = f"{server.listening_address}/v1"
+        command = [python, script, kind, url, name, str(seconds), asked]
         try:
             done = subprocess.run(
                 command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
             )
         finally:
             asked.unlink()
-    said = [line for line in done.stdout.splitlines() if line.startswith('{"agent"')]
+    said = [line for line in done.stdout.splitlines() if line.startswith('{"wish"')]
     lines = [json.loads(line) for line in said]  # its library prints, too
     if not lines:
-        print(f"smolagents: skipped; {python} cannot run it")
-    for kind in dict.fromkeys(line["agent"] for line in lines):
-        mine = [line for line in lines if line["agent"] == kind]
-        ended = [line for line in mine if not line["said"].startswith("(LateError")]
-        right = sum(str(wanted[line["wish"]]) in line["said"] for line in ended)
-        said = f"{right}/{len(mine)} longer wishes right, {len(ended)} ended within {seconds} s"
-        print(f"smolagents {kind}, the default model: {said}")
+        print(f"smolagents {kind}: skipped; {python} cannot run it")
+        return
+    ended = [line for line in lines if not line["said"].startswith("(LateError")]
+    right = sum(str(wanted[line["wish"]]) in line["said"] for line in ended)
+    told = f"{right}/{len(lines)} longer wishes right, {len(ended)} ended within {seconds} s"
+    print(f"smolagents {kind}, the default model: {told}")
 
 
 async def choices() -> None:
     """Print how many of the requests get the right tool, and whole arguments."""
-    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH, *OTHER, *LATER)}
-    every = TOOLS | OTHER_TOOLS | LATER_TOOLS
+    read = {each.text: _read(each.text) for each in (*KNOWN, *NEW, *FRESH, *OTHER, *LATER, *LAST)}
+    every = TOOLS | OTHER_TOOLS | LATER_TOOLS | LAST_TOOLS
     said = {name: (tool.about, _plain(_read(tool.example))) for name, tool in every.items()}
     known = {name: (compared(name, about), example) for name, (about, example) in said.items()}
     texts = [*(one for pair in known.values() for one in pair), *map(_plain, read.values())]
@@ -207,6 +215,7 @@ async def choices() -> None:
     sets = (
         ("known", KNOWN, TOOLS), ("new", NEW, TOOLS), ("fresh", FRESH, TOOLS),
         ("other tools", OTHER, OTHER_TOOLS), ("later tools", LATER, LATER_TOOLS),
+        ("last tools", LAST, LAST_TOOLS),
     )  # fmt: skip
     try:
         for title, requests, tools in sets:
@@ -224,7 +233,10 @@ async def _weighed(
     if lead(ranked) >= SURE:
         return ranked
     by_name = {offer.name: offer for offer in offers}
-    near = [Prompt((), context_of(by_name[one.name], row)) for one in ranked[:NEAR]]
+    near = [
+        Prompt((), context_of(by_name[one.name], row, alike=True))  # each has an example
+        for one in ranked[:NEAR]
+    ]
     drawn = await engine.generate(near, Sampling(given=f" {text}"))
     return weigh(ranked, [one.likelihood for one in drawn])
 
@@ -248,7 +260,7 @@ async def _show(
             sure, sure_right = sure + 1, sure_right + (ranked[0].name == each.tool)
         whole[_call(each, sentence)] += 1
     count = len(requests)
-    aim = " (aim: 36)" if title == "later tools, weighed" else ""
+    aim = " (aim: 36)" if title == "last tools, weighed" else ""
     print(f"{title}: right tool {right}/{count}{aim}, among the first two {near}/{count}")
     calls = ", ".join(f"{whole[how]} {how}" for how in ("right", "asked", "wrong"))
     print(f"  taken without a question {sure}, of these right {sure_right}; whole calls: {calls}")
@@ -256,11 +268,11 @@ async def _show(
 
 def _call(asked: Request, sentence: Sentence) -> str:
     """Return whether the call of a request is right, lacks something that is asked, or is wrong."""
-    tool = (TOOLS | OTHER_TOOLS | LATER_TOOLS)[asked.tool]
+    tool = (TOOLS | OTHER_TOOLS | LATER_TOOLS | LAST_TOOLS)[asked.tool]
     names = tuple(tool.parameters)
     schema = {name: tool.schema.get(name, {"type": "string"}) for name in names}
-    about = f"{asked.tool.replace('_', ' ')} {tool.about} {tool.example}"
-    given, lacking = fill(sentence.text, things_in(sentence), names, names, about, schema)
+    own = own_words([f"{asked.tool.replace('_', ' ')} {tool.about}", tool.example])
+    given, lacking = fill(sentence.text, things_in(sentence), names, names, own, schema)
     if lacking:
         return "asked"
     wanted = {name: _bare(value) for name, value in asked.arguments.items()}
@@ -273,6 +285,7 @@ def _bare(value: Any) -> str:
     return str(Path(said).expanduser()) if said.startswith("~") else said
 
 
+OTHERS: Final = ("ToolCallingAgent", "CodeAgent")  # of smolagents
 PARTS: Final = {
     "tools": lambda: asyncio.run(choices()),
     "methods": methods,
@@ -311,11 +324,20 @@ async def _ask_all(
     right = learned = 0
     for wish, wanted in asked:
         body = {"text": wish.format(n=folder), "once": True}
-        told = await kernel.request("say", body=body, timeout=300)
+        told = await _say(kernel, body)
         ok = _answers(told, wanted)
         right, learned = right + ok, learned + bool(told.get("learned"))
         print(f"  {'right' if ok else 'WRONG'}  {wish}  {told['kind']}: {told['text'][:60]!r}")
     print(f"wishes of {title}: {right}/{len(asked)} right (aim: {aim}), {learned} became methods")
+
+
+async def _say(kernel: KernelClient, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer; a daemon that is too busy to be heard of is asked again with the key."""
+    key = os.urandom(8).hex()
+    for _ in range(4):
+        with contextlib.suppress(KernelUnreachableError):
+            return await kernel.request("say", body=body, timeout=300, ik=key)
+    return await kernel.request("say", body=body, timeout=300, ik=key)
 
 
 def _answers(told: dict[str, Any], wanted: Any) -> bool:

@@ -3,8 +3,7 @@
 Four for each tool: ``KNOWN`` are the requests that the rules were made with. ``NEW`` were new once;
 what they showed was put right. ``FRESH``, in other words, were written before anything was measured
 on them. ``OTHER`` are requests for ten tools of other kinds (OTHER_TOOLS), written in the same way.
-By these four was chosen what counts for how much. ``LATER``, for ten more tools, was written before
-that choice, and nothing was chosen by it; docs/agent.md has the first look.
+By these four was chosen what counts for how much; ``agent_later`` has sets that came later.
 """
 
 from __future__ import annotations
@@ -98,7 +97,8 @@ class Request(NamedTuple):
     arguments: dict[str, str]
 
 
-def _read(lines: str) -> tuple[Request, ...]:
+def read_requests(lines: str) -> tuple[Request, ...]:
+    """Return the requests of a table: a tool, a request for it, its arguments."""
     found = []
     for line in lines.strip().splitlines():
         tool, text, given = (part.strip() for part in line.split("|"))
@@ -107,7 +107,7 @@ def _read(lines: str) -> tuple[Request, ...]:
     return tuple(found)
 
 
-KNOWN: Final = _read("""
+KNOWN: Final = read_requests("""
 read_file | show me the contents of todo.md | path=todo.md
 read_file | open report.txt and tell me what it says | path=report.txt
 read_file | read the file /home/ann/diary.txt | path=/home/ann/diary.txt
@@ -150,7 +150,7 @@ send_mail | tell my boss by mail that I am sick today | to=my boss; text=I am si
 send_mail | mail Dana the words happy birthday | to=Dana; text=happy birthday
 """)
 
-NEW: Final = _read("""
+NEW: Final = read_requests("""
 read_file | print the file budget.csv for me | path=budget.csv
 read_file | let me see what is in /etc/hosts | path=/etc/hosts
 read_file | I need the text of letter.txt | path=letter.txt
@@ -193,7 +193,7 @@ send_mail | write an e-mail to eva@example.org saying thank you | to=eva@example
 send_mail | let Tom know by mail that dinner is at 7 | to=Tom; text=dinner is at 7
 """)
 
-FRESH: Final = _read("""
+FRESH: Final = read_requests("""
 read_file | could you quote chapter1.txt to me | path=chapter1.txt
 read_file | have a look at /srv/app/settings.yaml and tell me its text | path=/srv/app/settings.yaml
 read_file | display ~/notes/ideas.md | path=~/notes/ideas.md
@@ -300,7 +300,7 @@ OTHER_TOOLS: Final = {
     ),
 }
 
-OTHER: Final = _read("""
+OTHER: Final = read_requests("""
 get_weather | will it rain in Dublin tomorrow | place=Dublin
 get_weather | do I need a coat in Helsinki today | place=Helsinki
 get_weather | how hot is it going to be in Madrid | place=Madrid
@@ -357,124 +357,3 @@ LONGER: Final[tuple[tuple[str, Any], ...]] = (
     ("what is the phone number in the file of {n} that mentions Ann's name?", "555 0199"),
     ("what is the first line of the largest file in {n}?", "buy milk"),
 )
-
-# Ten more, with parameters that have types.
-LATER_TOOLS: Final = {
-    "book_table": Tool(
-        "Reserve a table at a restaurant.",
-        {"restaurant": "name of the restaurant", "people": "how many people"},
-        "Reserve a table for five at the Blue Fox",
-        {"restaurant": "the Blue Fox", "people": "5"},
-        {"people": {"type": "integer"}},
-    ),
-    "track_parcel": Tool(
-        "Say where a parcel is.",
-        {"number": "number of the parcel"},
-        "Where is parcel XK4711?",
-        {"number": "XK4711"},
-        {"number": {"type": "string"}},
-    ),
-    "define_word": Tool(
-        "Explain what a word means.",
-        {"word": "the word"},
-        "What does candid mean?",
-        {"word": "candid"},
-    ),
-    "find_recipe": Tool(
-        "Find a recipe for a dish, or with some ingredients.",
-        {"dish": "the dish or the ingredients"},
-        "Give me a recipe for apple pie",
-        {"dish": "apple pie"},
-    ),
-    "add_expense": Tool(
-        "Write down money that was spent.",
-        {"amount": "how much", "category": "what for"},
-        "Note 15 euros for groceries",
-        {"amount": "15", "category": "food"},
-        {
-            "amount": {"type": "number"},
-            "category": {"type": "string", "enum": ["food", "travel", "home", "leisure"]},
-        },
-    ),
-    "show_expenses": Tool(
-        "Show how much money was spent in a month.",
-        {"month": "the month"},
-        "How much did I spend in May?",
-        {"month": "May"},
-    ),
-    "set_heating": Tool(
-        "Set the temperature of the heating in a room.",
-        {"room": "the room", "degrees": "the temperature"},
-        "Set the heating in the hall to 19 degrees",
-        {"room": "the hall", "degrees": "19"},
-        {"degrees": {"type": "number"}},
-    ),
-    "find_flight": Tool(
-        "Find flights from one city to another on a day.",
-        {"origin": "where from", "destination": "where to", "date": "the day"},
-        "Which flights go from Paris to Lyon on 1 June?",
-        {"origin": "Paris", "destination": "Lyon", "date": "2027-06-01"},
-        {"date": {"type": "string", "format": "date"}},
-    ),
-    "resize_image": Tool(
-        "Make a picture smaller or larger.",
-        {"path": "file of the picture", "width": "how wide, in pixels"},
-        "Resize cat.jpg to 500 pixels",
-        {"path": "cat.jpg", "width": "500"},
-        {"width": {"type": "integer"}},
-    ),
-    "lock_door": Tool(
-        "Lock or unlock a door.",
-        {"door": "which door", "locked": "true to lock it, false to unlock it"},
-        "Lock the cellar door",
-        {"door": "the cellar door", "locked": "True"},
-        {"locked": {"type": "boolean"}},
-    ),
-}
-
-LATER: Final = _read("""
-book_table | we need somewhere to sit for four at Luigi's | restaurant=Luigi's; people=4
-book_table | can you get us into The Golden Lamb, 6 of us | restaurant=The Golden Lamb; people=6
-book_table | dinner for two at Casa Pepe, please arrange it | restaurant=Casa Pepe; people=2
-book_table | get me a spot at Nobu for 3 people | restaurant=Nobu; people=3
-track_parcel | where has my package 1Z999AA1 got to | number=1Z999AA1
-track_parcel | has RR123456785DE been delivered yet | number=RR123456785DE
-track_parcel | I am still waiting for shipment 00340434161094 | number=00340434161094
-track_parcel | when will the delivery JD0002 arrive | number=JD0002
-define_word | what on earth is a gazebo | word=a gazebo
-define_word | I keep reading "ubiquitous", what is that supposed to be | word=ubiquitous
-define_word | meaning of serendipity? | word=serendipity
-define_word | never heard of petrichor, help me out | word=petrichor
-find_recipe | how do I make pancakes | dish=pancakes
-find_recipe | what could I cook with leeks and potatoes | dish=leeks and potatoes
-find_recipe | I feel like baking a carrot cake tonight | dish=a carrot cake
-find_recipe | got any ideas for a vegan lasagne | dish=a vegan lasagne
-add_expense | I paid 12.50 for the bus | amount=12.5; category=travel
-add_expense | just dropped 80 euros on a new lamp | amount=80; category=home
-add_expense | lunch cost me 9 today | amount=9; category=food
-add_expense | cinema tickets, 24 euros, put it in the books | amount=24; category=leisure
-show_expenses | how much did I blow in March | month=March
-show_expenses | where did all my money go in August | month=August
-show_expenses | total of what I paid out in January | month=January
-show_expenses | was October expensive | month=October
-set_heating | make it 21 degrees in the nursery | room=the nursery; degrees=21
-set_heating | I'm freezing in the office, 23 please | room=the office; degrees=23
-set_heating | turn the bathroom up to 24.5 | room=the bathroom; degrees=24.5
-set_heating | the bedroom should be cooler, 17 is enough | room=the bedroom; degrees=17
-find_flight | I have to be in Rome on 5 March, leaving from Vienna | \
-origin=Vienna; destination=Rome; date=2027-03-05
-find_flight | is there a plane from Porto to Berlin on 12 May | \
-origin=Porto; destination=Berlin; date=2027-05-12
-find_flight | cheapest way to fly Dublin to Malaga on 3 July | \
-origin=Dublin; destination=Malaga; date=2027-07-03
-find_flight | get me from Hamburg to Zurich by air on 20 December | \
-origin=Hamburg; destination=Zurich; date=2026-12-20
-resize_image | photo.jpg is far too big, 800 pixels are plenty | path=photo.jpg; width=800
-resize_image | shrink holiday.png to 1024 wide | path=holiday.png; width=1024
-resize_image | I need banner.gif with a width of 600 | path=banner.gif; width=600
-resize_image | scale logo.png up to 2000 | path=logo.png; width=2000
-lock_door | let the plumber in at the back door | door=the back door; locked=False
-lock_door | make sure nobody can get into the garage | door=the garage; locked=True
-lock_door | did I shut the front door? close it properly | door=the front door; locked=True
-lock_door | I'm home, open up the main entrance | door=the main entrance; locked=False
-""")

@@ -3,8 +3,8 @@
     python3 -m venv ~/smol && ~/smol/bin/pip install smolagents openai
     python -m benchmarks.agent --others ~/smol/bin/python
 
-The benchmark starts this file with that interpreter, beside a server of the default model, and
-reads one line of JSON per wish. Nothing of BAT OS is imported here.
+The benchmark starts this file with that interpreter for each of two agents, beside a server of the
+default model, and reads one line of JSON per wish. Nothing of BAT OS is imported here.
 """
 
 from __future__ import annotations
@@ -100,29 +100,29 @@ def late(*_: Any) -> None:
 
 
 def main() -> int:
-    """Answer each wish of a file with both agents; print a line of JSON for each."""
+    """Answer each wish of a file with one of the agents; print a line of JSON for each."""
     import smolagents  # only here: it is a requirement of this file alone
 
-    url, folder, seconds, wishes = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    name, url, folder, seconds = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+    wishes = json.loads(Path(sys.argv[5]).read_text(encoding="utf-8"))
     model = smolagents.OpenAIServerModel(
         "default", api_base=url, api_key="none", temperature=0.0, max_tokens=256
     )
     tools = make_tools(smolagents.tool, folder)
     signal.signal(signal.SIGALRM, late)
-    for kind in (smolagents.ToolCallingAgent, smolagents.CodeAgent):
-        for number, wish in enumerate(json.loads(Path(wishes).read_text(encoding="utf-8"))):
-            agent = kind(tools=tools, model=model, max_steps=MAX_STEPS, verbosity_level=0)
-            begun, said = time.monotonic(), ""
-            signal.alarm(seconds if number else 2 * seconds)  # first, its prompt is read
-            try:
-                said = str(agent.run(wish))
-            except BaseException as error:  # noqa: BLE001 - whatever its agent dies of
-                said = f"({type(error).__name__}: {error})"[:200]
-            finally:
-                signal.alarm(0)
-            spent = round(time.monotonic() - begun, 1)
-            line = {"agent": kind.__name__, "wish": wish, "said": said[:2000], "seconds": spent}
-            print(json.dumps(line), flush=True)
+    for number, wish in enumerate(wishes):
+        kind = getattr(smolagents, name)
+        agent = kind(tools=tools, model=model, max_steps=MAX_STEPS, verbosity_level=0)
+        begun, said = time.monotonic(), ""
+        signal.alarm(seconds if number else 2 * seconds)  # first, its prompt is read
+        try:
+            said = str(agent.run(wish))
+        except BaseException as error:  # noqa: BLE001 - whatever its agent dies of
+            said = f"({type(error).__name__}: {error})"[:200]
+        finally:
+            signal.alarm(0)
+        spent = round(time.monotonic() - begun, 1)
+        print(json.dumps({"wish": wish, "said": said[:2000], "seconds": spent}), flush=True)
     return 0
 
 

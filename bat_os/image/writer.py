@@ -1,6 +1,6 @@
 """Short commits of one kernel: those that wait for the one before go together.
 
-    write --+                       +--> told
+    write --+                       +--> done
     write --+--> one transaction ---+
     write --+    the next ones gather
 

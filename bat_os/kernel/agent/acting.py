@@ -51,6 +51,7 @@ from bat_os.kernel.agent.choosing import LEAST, SURE, kind_of, lead, things_in
 from bat_os.kernel.agent.deciding import Decider, may_decide
 from bat_os.kernel.agent.division import Division
 from bat_os.kernel.agent.errands import do_errand, inherited, offer_errands
+from bat_os.kernel.agent.phrases import own_words
 from bat_os.kernel.agent.planning import make_plan
 from bat_os.kernel.agent.showing import read_request, request_of, show_step, show_value
 from bat_os.kernel.agent.tools import open_toolbox
@@ -323,9 +324,10 @@ def may_touch(touches: Sequence[str], tool: Tool) -> bool:
 async def choose_call(box: Toolbox, name: str, sentence: Sentence) -> tuple[dict[str, Any], str]:
     """Return a step that calls a tool with what a request names, and what it lacks."""
     tool = box.tools[name]
-    about = " ".join([tool.selector.replace("_", " "), *tool.said]) if tool.schema else ""
+    about = f"{tool.selector.replace('_', ' ')} {tool.said[0]}"
+    own = own_words([about, *tool.said[1:]]) if tool.schema else frozenset()
     values = things_in(sentence)
-    given, lacking = fill(sentence.text, values, tool.takes, tool.needs, about, tool.schema)
+    given, lacking = fill(sentence.text, values, tool.takes, tool.needs, own, tool.schema)
     return await box.step(tool, given), lacking
 
 

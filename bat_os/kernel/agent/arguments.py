@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.image.facts import is_small
-from bat_os.kernel.agent.choosing import kind_of, meant_for, stems_of
+from bat_os.kernel.agent.choosing import MEANT, kind_of, meant_for, stems_of
+from bat_os.kernel.agent.phrases import firmest, phrases_of
 from bat_os.sentence.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # Words before a text: "search ~/notes for milk", "add the line buy bread to ...".
 _INTRODUCES: Final = re.compile(
@@ -48,9 +49,14 @@ _ROLES: Final[tuple[tuple[frozenset[str], re.Pattern[str]], ...]] = (
 )  # fmt: skip
 _NUMBERS: Final = ("number", "money", "percent", "quantity")
 _TEXT: Final = ("text",)
+_PATTERN: Final = ("pattern",)
+_TEXTS: Final = (
+    "message", "body", "content", "note", "fact", "question", "title", "subject", "summary",
+    "description", "comment",
+)  # fmt: skip
 # As names of parameters say it; they tell too little to choose a tool by.
 _MEANT: Final[Mapping[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("message", "body", "content", "note", "fact", "question"), _TEXT),
+    **dict.fromkeys(_TEXTS, _TEXT),
     **dict.fromkeys(("day", "week", "month", "year", "since", "until"), ("moment",)),
     "amount": ("money", "quantity"), "duration": ("quantity",),
 }  # fmt: skip
@@ -58,28 +64,11 @@ _LONG: Final = frozenset({"text", "file", "path", "moment"})
 _FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
     "date": ("date",), "time": ("time",), "email": ("address",), "uri": ("address",),
 }  # fmt: skip
+_EVERY: Final = re.compile(r"\b(?:every|each|next|last|jeden|jede|chaque|cada)\s+$", re.IGNORECASE)
+_AT: Final = re.compile(r",?\s+(?:(?:at|um|\u00e0|a las)\s+)?", re.IGNORECASE)
+_PART_OF_DAY: Final = re.compile(r"\s+(?:morning|noon|afternoon|evening|night)\b", re.IGNORECASE)
 _PIECE: Final = re.compile(r"[^\s,;:?!]+")
-_OPENS: Final = frozenset(
-    {
-        *("the", "a", "an", "my", "our", "his", "her", "their", "your", "der", "die", "das", "den"),
-        *("dem", "ein", "eine", "einen", "mein", "meine", "le", "la", "les", "un", "une", "el"),
-        *("los", "las", "una", "mi"),
-    }
-)
-_PREPOSITIONS: Final = frozenset(
-    {
-        *("in", "at", "to", "for", "of", "from", "into", "with", "about", "up", "auf", "bei", "zu"),
-        *("nach", "aus", "mit", "en", "pour", "chez", "con", "para", "f\u00fcr"),
-    }
-)
-_APART: Final = frozenset(  # behind a phrase, and no part of it
-    {
-        *("up", "down", "off", "on", "out", "over", "away", "back", "again", "now", "please"),
-        *("today", "tonight", "tomorrow", "too"),
-    }
-)
 _NUMBERED: Final = frozenset({"number", "code", "id", "reference"})
-_JOINS: Final = frozenset({"and", "of", "und", "von", "et", "de", "y"})
 
 
 def fill(
@@ -87,7 +76,7 @@ def fill(
     values: Sequence[Value],
     takes: Sequence[str],
     needs: Sequence[str],
-    about: str = "",
+    own: frozenset[str] = frozenset(),
     schema: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Return the arguments that a request names for a tool, and a needed one that it does not.
@@ -97,43 +86,82 @@ def fill(
         values: What it names, in order.
         takes: Names of the parameters, in order.
         needs: Those that a call must have.
-        about: What the tool does, in its own words.
+        own: Stems of the tool's own words, as of ``own_words``; without any, no phrase is taken.
         schema: JSON Schema of each parameter, of those that have one.
     """
     types = schema or {}
     left, given = [*_whole(values, text)] if types else list(values), dict[str, Any]()
-    for name in takes:
-        form = types.get(name, {})
-        if (found := _typed(left, form) if _is_typed(form) else _named(left, name, form)) is None:
-            continue
-        value, given[name] = found
-        left.remove(value)
-    for name, form in types.items():
-        if name not in given and (option := _option(text, form)):
-            given[name] = option
+    _give_values(text, left, takes, needs, types, given)
     open_ones = [n for n in needs if n not in given and not _is_typed(types.get(n, {}))]
-    for name in open_ones:
-        wordy = not types or _meant_for(name) == _TEXT
+    for name in sorted(open_ones, key=lambda one: _meant_for(one) != _TEXT):
+        wordy = not types or _meant_for(name) in (_TEXT, _PATTERN)
         span = _open(text, values, left, name) if wordy else _quoted(left)
+        span = span or (_called(text, name) if types else "")
         if span and span not in given.values():
             given[name] = span
     for name in open_ones:
-        if types and name not in given and _NUMBERED & {*name.casefold().split("_")}:
+        if types and name not in given and _is_number(name):
             pieces = [one.strip(_EDGE) for one in _PIECE.findall(text)]
             numbered = [one for one in pieces if re.search(r"\d", one)]
             given |= {name: numbered[0]} if len(numbered) == 1 else {}
-    if about:  # a text is rarely one phrase, and a wrong file is worse than a question
-        rest = [n for n in open_ones if n not in given and not (_LONG & {*_meant_for(n)})]
-        brief = [n for n in rest if not _NUMBERED & {*n.casefold().split("_")}]
-        _give_phrases(text, values, brief, about, given)
+    if own:  # a text is rarely one phrase, and a wrong file is worse than a question
+        brief = [n for n in open_ones if not (n in given or _LONG & {*_meant_for(n)})]
+        _give_phrases(text, values, [n for n in brief if not _is_number(n)], own, given)
     lacking = next((name for name in needs if name not in given), "")
     return {name: given[name] for name in takes if name in given}, lacking
+
+
+def _give_values(
+    text: str,
+    left: list[Value],
+    takes: Sequence[str],
+    needs: Sequence[str],
+    types: Mapping[str, Any],
+    given: dict[str, Any],
+) -> None:
+    """Give parameters the values that a request names, by their types, formats and names."""
+    for name in takes:
+        form = types.get(name, {})
+        if name not in needs and _is_typed(form) and not _is_said(text, name, types):
+            continue  # "the first 2 lines" is for one of two optional numbers
+        found = _typed(left, form) if _is_typed(form) else _named(text, left, name, form)
+        if found is not None:
+            value, given[name] = found
+            left.remove(value)
+    for name, form in types.items():
+        if name not in given and (option := _option(text, form)):
+            given[name] = option
+
+
+def _is_number(name: str) -> bool:
+    return bool(_NUMBERED & {*name.casefold().split("_")})
+
+
+def _called(text: str, name: str) -> str:
+    """Return the word behind a parameter's name: "the folder photos", "my project webshop"."""
+    meant = meant_for(name)
+    named = {name.casefold().replace("_", " ")} | {one for one in MEANT if meant and
+             MEANT[one] == meant}  # fmt: skip
+    words = "|".join(map(re.escape, sorted(named)))
+    found = re.search(rf"\b(?:the|my|our) (?:{words}) ([^\s,;:?!'\"]+)", text, re.IGNORECASE)
+    return "" if found is None or is_small(found[1]) else found[1].strip(_EDGE)
 
 
 def _is_typed(form: Any) -> bool:
     """Return whether a schema says more of a parameter than that it is a text."""
     told = isinstance(form, dict)
     return told and ("enum" in form or form.get("type", "string") != "string" or "format" in form)
+
+
+def _is_said(text: str, name: str, types: Mapping[str, Any]) -> bool:
+    """Return whether a request has a word that is said of this parameter, and of no other one."""
+    said = {
+        one: stems_of(f"{one} {form.get('description', '')}")
+        for one, form in types.items()
+        if isinstance(form, dict)
+    }
+    others = frozenset[str]().union(*(stems for one, stems in said.items() if one != name))
+    return bool((said.get(name, frozenset()) - others) & stems_of(text))
 
 
 def _typed(left: Sequence[Value], form: Mapping[str, Any]) -> tuple[Value, Any] | None:
@@ -151,15 +179,32 @@ def _typed(left: Sequence[Value], form: Mapping[str, Any]) -> tuple[Value, Any] 
     return next(((one, one.value) for one in left if one.kind in kinds), None)
 
 
-def _named(left: Sequence[Value], name: str, form: Mapping[str, Any]) -> tuple[Value, Any] | None:
+def _named(
+    text: str, left: Sequence[Value], name: str, form: Mapping[str, Any]
+) -> tuple[Value, Any] | None:
     """Return a value that a parameter of this name is meant for, as a tool gets it."""
     for kind in _meant_for(name):
         for value in left:
             if kind == (value.kind if kind == "quantity" else kind_of(value)):
                 # What a schema calls a text, without a format, gets what was said.
-                said = form and kind in ("moment", "quantity", "money")
+                if form and kind == "moment":
+                    return value, _whole_moment(text, value, left)
+                said = form and kind in ("quantity", "money")
                 return value, value.text if said else value_of(value)
     return None
+
+
+def _whole_moment(text: str, value: Value, values: Sequence[Value]) -> str:
+    """Return a moment with what belongs to it: "every Sunday", "tomorrow at 9", "Friday night"."""
+    start, end = value.start, value.end
+    for other in values:
+        between = text[end : other.start] if other.start >= end else None
+        if between is not None and _AT.fullmatch(between):
+            end = other.end
+    if before := _EVERY.search(text[:start]):
+        start = before.start()
+    part = _PART_OF_DAY.match(text[end:])
+    return text[start : end + (part.end() if part else 0)]
 
 
 def _option(text: str, form: Any) -> str:
@@ -186,13 +231,19 @@ def _whole(values: Sequence[Value], text: str) -> Iterator[Value]:
 
 
 def _give_phrases(
-    text: str, values: Sequence[Value], names: Sequence[str], about: str, given: dict[str, Any]
+    text: str,
+    values: Sequence[Value],
+    names: Sequence[str],
+    own: frozenset[str],
+    given: dict[str, Any],
 ) -> None:
     """Give open parameters the phrases of a request that nothing else accounts for.
 
     "from" and "to" say which is which. Of what is left, one phrase is for one parameter; else none.
     """
-    phrases = [*phrases_of(text, values, about)]
+    taken = [*_spans_of(given.values(), text)]
+    named = [*((v.start, v.end) for v in values if v.kind != "name"), *taken]
+    phrases = [*phrases_of(text, named, own)]
     left = list(names)
     for name in names:
         words = set(name.casefold().split("_"))
@@ -205,57 +256,17 @@ def _give_phrases(
                 phrases.remove(fitting[0])
     roles = {one for role, _ in _ROLES for one in role}
     if len(left) == 1 and not roles & set(left[0].split("_")):
-        firm = [one for one in phrases if _is_firm(text, *one)]
-        if len(firm) == 1:
-            given[left[0]] = text[firm[0][0] : firm[0][1]]
+        start, end = firmest(text, phrases)
+        if end:
+            given[left[0]] = text[start:end]
 
 
-def _is_firm(text: str, start: int, end: int) -> bool:
-    """Return whether a phrase is one of a noun: "the pharmacy", "in Lima", "Mr. Lopez"."""
-    word, _, rest = text[start:end].partition(" ")
-    before = text[:start].split()[-1:]
-    called = start > 0 and word[:1].isupper()
-    after = bool(before) and before[0].casefold() in _PREPOSITIONS
-    return called or (word.casefold() in _OPENS and bool(rest)) or after
-
-
-def phrases_of(text: str, values: Sequence[Value], about: str) -> Iterator[tuple[int, int]]:
-    """Yield where the phrases of a request are that a tool's own words do not have.
-
-    >>> request = "switch off everything in the bedroom"
-    >>> [request[a:b] for a, b in phrases_of(request, (), "Switch lights on or off")]
-    ['everything', 'the bedroom']
-    """
-    own = stems_of(about)
-    named = [(v.start, v.end) for v in values if v.kind != "name"]
-    phrase: list[tuple[int, int, str]] = []
-    end_before = 0
-    for match in [*_PIECE.finditer(text), None]:
-        start, end = match.span() if match else (len(text), len(text))
-        bare = text[start:end].strip(".\"'()")
-        word = bare.casefold()
-        breaks = match is None or text[end_before:start].strip() != ""
-        breaks = breaks or any(a < end and start < b for a, b in named)
-        inside = bool(phrase) and phrase[0][2] in _OPENS and phrase[-1][2] not in _OPENS
-        known = bool(stems_of(word) & own) and not inside  # "the living room"
-        idle = (is_small(word) or known or word in _APART) and word not in _OPENS | _JOINS
-        opens = word in _OPENS and bool(phrase) and phrase[-1][2] not in _JOINS
-        if breaks or idle or opens:
-            yield from _trimmed(phrase)
-            phrase = []
-        if match and not idle and not any(a < end and start < b for a, b in named):
-            at = text.index(bare, start) if bare else start
-            phrase.append((at, at + len(bare), word))
-        end_before = end
-
-
-def _trimmed(phrase: list[tuple[int, int, str]]) -> Iterator[tuple[int, int]]:
-    while phrase and phrase[-1][2] in _OPENS | _JOINS:
-        phrase.pop()
-    while phrase and phrase[0][2] in _JOINS:
-        phrase.pop(0)
-    if phrase:
-        yield phrase[0][0], phrase[-1][1]
+def _spans_of(given: Iterable[Any], text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the texts that are given stand, with the word that introduces each."""
+    for one in given:
+        if isinstance(one, str) and (at := text.find(one)) >= 0:
+            before = (each.start() for each in _INTRODUCES.finditer(text) if each.end() == at)
+            yield next(before, at), at + len(one)
 
 
 def value_of(value: Value) -> Any:
@@ -272,7 +283,7 @@ def _open(text: str, values: Sequence[Value], left: list[Value], name: str) -> A
     """Return what an open parameter gets: a quoted text, then what is introduced; "" if nothing."""
     if quoted := _quoted(left):
         return quoted
-    if _meant_for(name) == ("pattern",) and (ending := _ENDING.search(text)):
+    if _meant_for(name) == _PATTERN and (ending := _ENDING.search(text)):
         return f"*{ending[0]}"  # the one argument that is not said as it is meant
     if _meant_for(name) not in ((), ("text",)):
         return ""

@@ -43,7 +43,7 @@ ALIEN: Final = 0.25  # a file or an address that it cannot take
 NAMED: Final = 0.15  # its name, said
 ASKS: Final = 0.12  # a question, for a tool that only reads; an order, for one that does more
 # Name of a parameter, or a part of it -> kinds of values that are meant for it.
-_MEANT: Final[Mapping[str, tuple[str, ...]]] = {
+MEANT: Final[Mapping[str, tuple[str, ...]]] = {
     "path": ("file", "path"), "file": ("file", "path"), "filename": ("file", "path"),
     "folder": ("path", "name"), "directory": ("path", "name"), "dir": ("path", "name"),
     "url": ("page",), "uri": ("page",),
@@ -123,8 +123,8 @@ def meant_for(parameter: str) -> tuple[str, ...]:
     (('file', 'path'), ())
     """
     for word in (parameter, *reversed(parameter.casefold().split("_"))):
-        if word in _MEANT:
-            return _MEANT[word]
+        if word in MEANT:
+            return MEANT[word]
     return ()
 
 
@@ -161,11 +161,11 @@ def rank(
     kinds = [kind_of(value) for value in values]
     words = [stems_of(" ".join(offer.said)) | stems_of(offer.name) for offer in offers]
     weights = _weights(words)
-    asked = stems_of(text)
+    asked, alike = stems_of(text), all_served(offers)
     found = [
         Ranked(
             offer.name,
-            _meaning(offer, vector)
+            _meaning(offer, vector, alike=alike)
             + WORDS * _shared(asked, own, weights)
             + NAMED * _named(asked, offer.name)
             + _fit(kinds, offer)
@@ -185,11 +185,23 @@ def compared(name: str, about: str) -> str:
     return f"{name.rpartition('.')[2].replace('_', ' ')}: {about}"
 
 
-def context_of(offer: Offer, vector: Floats) -> str:
-    """Return a text that a request for a tool would go on from: what it does, requests like it."""
+def all_served(offers: Sequence[Offer]) -> bool:
+    """Return whether each tool has served a request.
+
+    If only some have, what they served counts for less: any request is like another in its form,
+    and that would speak for those tools alone.
+    """
+    return all(len(offer.said) > 1 for offer in offers)
+
+
+def context_of(offer: Offer, vector: Floats, *, alike: bool) -> str:
+    """Return a text that a request for a tool would go on from: what it does, requests like it.
+
+    ``alike`` is ``all_served`` of the tools that are weighed.
+    """
     about, *served = offer.said
     nearest = sorted(range(len(served)), key=lambda at: -float(offer.vectors[at + 1] @ vector))
-    shots = "".join(f"- {served[at]}\n" for at in reversed(nearest[:MAX_SHOTS]))
+    shots = "".join(f"- {served[at]}\n" for at in reversed(nearest[:MAX_SHOTS])) if alike else ""
     return f"{about}\nRequests for this:\n{shots}-"
 
 
@@ -214,13 +226,15 @@ def lead(ranked: Sequence[Ranked]) -> float:
     return ranked[0].score - (ranked[1].score if len(ranked) > 1 else LEAST)
 
 
-def _meaning(offer: Offer, vector: Floats) -> float:
+def _meaning(offer: Offer, vector: Floats, *, alike: bool) -> float:
     """Return how near a request is to what a tool does and to the nearest one that it served.
 
     One of them alone misleads: a single request says little of what else a tool is for.
     """
     about, *served = (offer.vectors @ vector).tolist()
     nearest = max(served, default=about)
+    if not alike:
+        return float(max(about, nearest - 2 * SERVED))
     return float(max((about + nearest) / 2, nearest - SERVED))
 
 

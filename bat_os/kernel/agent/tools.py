@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from persistent.mapping import PersistentMapping
@@ -24,12 +25,15 @@ from bat_os.core.digest import digest
 from bat_os.errors import BatError, ModelError
 from bat_os.image import grants
 from bat_os.image.objects import UvmObject, ref_of, tree_of
+from bat_os.kernel.agent.arguments import value_of
 from bat_os.kernel.agent.choosing import (
     NEAR,
     SURE,
     Offer,
+    all_served,
     compared,
     context_of,
+    kind_of,
     lead,
     plain,
     rank,
@@ -40,7 +44,7 @@ from bat_os.natives import table as natives
 from bat_os.ports import READ, Prompt, Sampling, ServerDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 
     from bat_os.image.grants import Grant
     from bat_os.kernel.agent.choosing import Ranked
@@ -134,8 +138,23 @@ class Toolbox:
         values = things_in(sentence)
         text = plain(sentence.text, values)
         (row,) = await self._mind.catalog.embed([text])
-        offers = [await self._offer(tool) for tool in self.tools.values()]
+        near = await self.reaching(sentence) or self.tools.values()
+        offers = [await self._offer(tool) for tool in near]
         return rank(text, row, values, offers, is_question=is_question)
+
+    async def reaching(self, sentence: Sentence) -> list[Tool]:
+        """Return the tools whose grants reach all whole paths that a request names; [] if none."""
+        named = [value_of(one) for one in things_in(sentence) if kind_of(one) in ("file", "path")]
+        paths = [path for path in named if PurePath(path).is_absolute()]
+
+        def look() -> list[Tool]:
+            return [tool for tool in self.tools.values() if all(map(self._reach(tool), paths))]
+
+        return await asyncio.to_thread(look) if paths else []
+
+    def _reach(self, tool: Tool) -> Callable[[str], bool]:
+        reaches = self._mind.drivers[tool.driver].reaches
+        return lambda path: any(reaches(grant.scope, path) for grant in tool.grants)
 
     async def weigh(
         self, persona: str, sentence: Sentence, ranked: Sequence[Ranked]
@@ -150,7 +169,8 @@ class Toolbox:
         text = plain(sentence.text, things_in(sentence))
         (row,) = await mind.catalog.embed([text])
         offers = [await self._offer(self.tools[one.name]) for one in near]
-        prompts = [Prompt((), context_of(offer, row)) for offer in offers]
+        alike = all_served(offers)
+        prompts = [Prompt((), context_of(offer, row, alike=alike)) for offer in offers]
         # The mission that follows asks the same once more.
         key = digest("\0".join([text, *(prompt.prefill for prompt in prompts)]))
         if key not in mind.likelihoods:
@@ -214,7 +234,8 @@ async def open_toolbox(mind: KernelContext, once: Sequence[tuple[str, str, str]]
 
     def look(root: Root) -> list[Tool]:
         now = time.time()
-        live = [g for g in grants.live(root, now) if g.name or g.oid in stands_in]
+        named = [g for g in grants.live(root, now) if g.name or g.oid in stands_in]
+        live = [g for g in named if grants.is_usable(grants.links(root, g.oid), once)]
         examples = root.get(EXAMPLES, {})
         return list(_tools(mind.drivers, live, _slots(root), examples))[:MAX_TOOLS]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import asyncio
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from bat_os.core.scopes import demand, demand_message
 from bat_os.errors import RemoteError
@@ -40,6 +42,15 @@ class Doors:
     scheduler: Scheduler
     turn: Turn
     verbs: Mapping[str, Handler]
+    _said: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def alone(self, key: str) -> asyncio.Lock:
+        """Return the lock under which a sentence with this key is answered.
+
+        A client that lost the daemon says it again, and the first one may still be at work: what
+        that one learns would lead the second one elsewhere.
+        """
+        return self._said.setdefault(key, asyncio.Lock()) if key else asyncio.Lock()
 
     async def act(self, request: Request, brief: Brief) -> dict[str, Any]:
         """Return the body of a turn's result; with a key, of the one that ran first.

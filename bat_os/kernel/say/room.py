@@ -98,7 +98,8 @@ class Room:
 
     async def answer(self, request: Request, say: Say) -> dict[str, Any]:
         """Return the body of the reply to ``say``."""
-        return await self._answer_in(await self._open(request), request, say)
+        async with self._doors.alone(request.key):
+            return await self._answer_in(await self._open(request), request, say)
 
     async def _answer_in(
         self, conversation: Conversation, request: Request, say: Say
@@ -282,14 +283,15 @@ class Room:
         answer = await answer_by_places(
             self._mind, self._doors, heard, self._use_skill, self._ask_which
         )
-        if answer is not None and lacks_skill(answer):
-            told = await self._by_tools(heard)
-            return answer if told is None or told.kind == answer.kind else told
+        wants = answer is not None and answer.needs == "grant"  # a server may reach it already
+        if answer is not None and (wants or lacks_skill(answer)):
+            told = await self._by_tools(heard, reaching=wants)
+            return answer if told is None or (told.kind == answer.kind and not wants) else told
         return answer
 
-    async def _by_tools(self, heard: Heard) -> Answer | None:
+    async def _by_tools(self, heard: Heard, *, reaching: bool = False) -> Answer | None:
         """Answer by the tools that were granted."""
-        return await by_tools(self._mind, self._doors, self._lessons, heard)
+        return await by_tools(self._mind, self._doors, self._lessons, heard, reaching=reaching)
 
     async def _act(self, heard: Heard) -> Answer | None:
         form = heard.form
@@ -406,11 +408,12 @@ class Room:
     async def _by_agreement(self, heard: Heard) -> Answer | None:
         """Answer if the likeliest skills, taken together, are sure enough and answer alike.
 
-        Then it does not matter which of them was meant. Those that change something, or whose
-        values do not fit, do not take part.
+        Then it does not matter which of them was meant. Those that change something or ask a
+        server, or whose values do not fit, do not take part: nothing goes outside on a guess.
         """
         answers: list[tuple[Candidate, Answer]] = []
-        for candidate in [each for each in heard.found[:AGREEING] if not each.changes]:
+        near = heard.found[:AGREEING]
+        for candidate in [each for each in near if not (each.changes or each.is_served)]:
             answer = await self._try(heard, candidate)
             if answer is None:
                 heard.found.remove(candidate)

@@ -127,7 +127,8 @@ class ByExample:
             sentence = read_sentence(words, heard.now, heard.language)
             for found in await find_candidates(self._mind, sentence):
                 known = f"{found.target}.{found.reading}"
-                unfit = found.changes or found.status not in replies.VOUCHED or known in tried
+                unfit = found.changes or found.is_served or known in tried
+                unfit = unfit or found.status not in replies.VOUCHED
                 if unfit or found.probability < enough:
                     continue
                 tried.add(known)

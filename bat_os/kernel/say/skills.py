@@ -25,6 +25,7 @@ from bat_os.kernel.say.book import FIRST, read_book, read_vectors
 from bat_os.kernel.say.wordings import confirmed
 from bat_os.method.shelf import Parameter
 from bat_os.method.text import find_forwarded, is_pure
+from bat_os.natives.table import SERVERS
 from bat_os.sentence import scoring
 from bat_os.sentence.matching import FEATURES, Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
@@ -66,6 +67,7 @@ class Candidate:
     changes: bool  # the method changes the image
     status: str  # shipped, primitive, taught, verified or provisional
     wording: str  # the wording that it was found by
+    is_served: bool = False  # a program outside answers it
 
 
 def decide(found: Sequence[Candidate]) -> scoring.Decision:
@@ -212,7 +214,7 @@ def _check(root: Root, ranked: Sequence[tuple[Match, float]], receiver: str) -> 
         about = _look_up(root, target, skill.selector)
         if about is None or needed - set(match.filled):
             continue
-        status, changes = about
+        status, changes, is_served = about
         if status == "provisional" and not match.features[_EXACT]:
             continue
         args, kwargs = match.call()
@@ -228,22 +230,28 @@ def _check(root: Root, ranked: Sequence[tuple[Match, float]], receiver: str) -> 
                 changes,
                 status,
                 match.wording.text,
+                is_served,
             )
         )
     return found
 
 
-def _look_up(root: Root, target: str, selector: str) -> tuple[str, bool] | None:
-    """Return status of a method and whether it changes the image; None if it does not answer."""
+def _look_up(root: Root, target: str, selector: str) -> tuple[str, bool, bool] | None:
+    """Return status of a method, and whether it changes the image, and whether a server answers it.
+
+    None if it does not answer.
+    """
     holder = root["objects"].get(target)
     held = holder.lookup(selector) if holder is not None else None
     method = held[1] if held is not None else None
     if not isinstance(method, Method):
         return None
     if method.primitive:
-        return (SHIPPED, False) if "." in method.primitive else ("primitive", True)
+        if "." not in method.primitive:
+            return "primitive", True, False
+        return SHIPPED, False, method.primitive.startswith(f"{SERVERS}.")
     try:
         status, source = method.status, method.version.source
     except DamagedError:
         return None
-    return status, not is_pure(source, selector)
+    return status, not is_pure(source, selector), False

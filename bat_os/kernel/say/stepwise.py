@@ -23,7 +23,7 @@ from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.agent.tools import keep_example, open_toolbox
 from bat_os.kernel.effects.account import settled
 from bat_os.kernel.learning.target import STEWARD
-from bat_os.kernel.say.leave import labelled
+from bat_os.kernel.say.leave import LET_THROUGH, labelled
 from bat_os.kernel.say.recall import UNDO
 from bat_os.sentence.texts import text
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
@@ -44,17 +44,21 @@ SHOWN: Final = 2  # tools that a person is asked about
 
 
 async def by_tools(
-    mind: KernelContext, doors: Doors, lessons: Lessons, heard: Heard
+    mind: KernelContext, doors: Doors, lessons: Lessons, heard: Heard, *, reaching: bool = False
 ) -> Answer | None:
-    """Answer a sentence by tools; None if it is like no tool that was granted."""
+    """Answer a sentence by tools; None if it is like no tool that was granted.
+
+    With ``reaching``, only by one that was granted the very path that the sentence names.
+    """
     sentence, able = heard.core, may_decide(mind.ability_of(STEWARD))
     if heard.request.body["fresh"] or len(sentence.text) > MAX_WORDS:
         return None
     plan = plan_for(sentence)
     if not able and plan is None and speaks_of_many(sentence.text, sentence.language):
         return None  # no single step answers that
-    box = await open_toolbox(mind)
-    ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
+    box = await open_toolbox(mind, heard.request.body.get(LET_THROUGH, ()))
+    meant = not reaching or await box.reaching(sentence)
+    ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools and meant else []
     least = LEAST if able else WANTED  # an able model may still say that none is meant
     if not ranked or (plan is None and ranked[0].score < least):
         return None

@@ -13,6 +13,7 @@ from bat_os.core.answer import Answer
 from bat_os.core.digest import digest
 from bat_os.core.discussion import find_voice
 from bat_os.core.prompts import Prompt
+from bat_os.kernel.say.places import find_named, locate
 from bat_os.kernel.say.recall import recall_anything
 from bat_os.kernel.verbs.talk import Drawing
 from bat_os.sentence.texts import text
@@ -52,6 +53,9 @@ async def lacking(mind: KernelContext, heard: Heard, form: Form) -> Answer:
         told := await recall_anything(mind, heard.readings, now=heard.now)
     ):
         return told
+    is_file = room == "files_obj" or name == "knowledge"
+    if is_file and (told := await _too_much(mind, heard)):
+        return told
     if name == "knowledge" and (refused := outside(heard)):
         return refused
     key = "files" if room == "files_obj" else "web" if name == "search" else name
@@ -61,7 +65,7 @@ async def lacking(mind: KernelContext, heard: Heard, form: Form) -> Answer:
 async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     """Answer a sentence that no skill fits."""
     ordered = bool(heard.request.body["fresh"])
-    if not ordered and (refused := outside(heard)):
+    if not ordered and (refused := await _too_much(mind, heard) or outside(heard)):
         return refused
     if not ordered and (speaker := find_voice(heard.typed.text)):
         return await _speak(mind, heard, speaker)
@@ -77,6 +81,16 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
         return Answer("said", text(heard.language, "talk.other"), language=heard.language)
     key = LACKING.get(kind, "unclear") if kinds[kind] >= SURE else "unclear"
     return _say(heard, key, needs="grant" if kind in GRANTED else "", near=key == "unclear")
+
+
+async def _too_much(mind: KernelContext, heard: Heard) -> Answer | None:
+    """Return that a wish is too much at once for files that may be read; None if they may not."""
+    places = await locate(mind, heard, find_named(mind, heard.core))
+    if not places or any(one.grant is None or one.kind.driver != "files" for one in places):
+        return None
+    names = ", ".join(place.value.text for place in places)
+    said = text(heard.language, "files.too_much", name=names)
+    return Answer("unable", said, language=heard.language)
 
 
 async def _speak(mind: KernelContext, heard: Heard, speaker: str) -> Answer:

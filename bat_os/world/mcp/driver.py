@@ -127,9 +127,15 @@ class Mcp:
         return same and all(pins.get(key) == tool["sha256"] for key, tool in inner["tools"].items())
 
     def reaches(self, scope: Scope, what: str) -> bool:
-        """Return False: what a server can reach, only the server knows."""
-        del scope, what
-        return False
+        """Return whether a path is in what was granted; what else it reaches, it alone knows."""
+        try:
+            path = Path(what).expanduser()
+            return path.is_absolute() and any(
+                path.resolve().is_relative_to(each)
+                for each in (*scope.get("read", ()), *scope.get("write", ()))
+            )
+        except (OSError, RuntimeError, ValueError):
+            return False
 
     def perform(self, scope: Scope, operation: str, args: Sequence[Any], key: str = "") -> Any:
         """Send a message to the server and return its answer. Blocks: to be called in a thread.

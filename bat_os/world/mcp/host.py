@@ -300,6 +300,8 @@ async def _list(client: Client) -> list[dict[str, Any]]:
 def _plain(result: Any) -> dict[str, Any]:
     """Return the answer of a tool as plain data: its structured form, else its texts.
 
+    A form whose one part is the result, or the text beside it, is that.
+
     Images and other binary parts are bytes; with texts beside them, a list of both.
     """
     texts = [part.text for part in result.content if getattr(part, "type", "") == "text"]
@@ -316,8 +318,10 @@ def _plain(result: Any) -> dict[str, Any]:
         ]
         parts = ["\n".join(texts), *binary] if any(texts) or not binary else binary
         found = parts if len(parts) > 1 else parts[0]
-    elif isinstance(found, dict) and set(found) == {"result"}:
-        found = found["result"]
+    elif isinstance(found, dict) and (
+        set(found) == {"result"} or [*found.values()] == ["\n".join(texts)]
+    ):
+        (found,) = found.values()
     return {"value": found}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from bat_os.kernel.agent.arguments import fill
 from bat_os.kernel.agent.choosing import things_in
+from bat_os.kernel.agent.phrases import own_words
 from bat_os.sentence.reading import read_sentence
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -43,6 +44,26 @@ CALLS = {
     "to and from": ("move the hose to the shed, from the pond", "Move the garden hose",
                     {"start": TEXT, "destination": TEXT},
                     {"start": "the pond", "destination": "the shed"}),
+    "a name beside other words": ("what does a litre of Evian cost", "Say a price", {"kind": TEXT},
+                                  {"kind": "Evian"}),
+    "what a word of the tool is of": ("give me the price of gravel", "Say a price",
+                                      {"kind": TEXT}, {"kind": "gravel"}),
+    "a place before a mere noun": ("bring a hose to the pond", WATER, {"place": TEXT},
+                                   {"place": "the pond"}),
+    "no word that says how": ("who watered something in greenhouse lately", WATER,
+                              {"place": TEXT}, {"place": "greenhouse"}),
+    "what its name stands before": ("what is in the folder photos", "List the files in a folder",
+                                    {"folder": TEXT}, {"folder": "photos"}),
+    "every Sunday": ("water every Sunday", WATER, {"when": TEXT}, {"when": "every Sunday"}),
+    "a day and an hour": ("water tomorrow at 9:30", WATER, {"when": TEXT},
+                          {"when": "tomorrow at 9:30"}),
+    "a part of a day": ("water on Friday morning", WATER, {"when": TEXT},
+                        {"when": "Friday morning"}),
+    "a phrase beside a clause": ("open a ticket in greenhouse saying the tap leaks",
+                                 "Report what is broken", {"place": TEXT, "title": TEXT},
+                                 {"place": "greenhouse", "title": "the tap leaks"}),
+    "a pattern": ("find files called *.csv in /srv/a", "Find files",
+                  {"path": TEXT, "pattern": TEXT}, {"path": "/srv/a", "pattern": "*.csv"}),
     "a clause": ("write that the roses need water at 5", "Send a message", {"message": TEXT},
                  {"message": "the roses need water at 5"}),
 }  # fmt: skip
@@ -59,6 +80,7 @@ ASKED = {
     "one of two phrases": ("the roses or the vine", WATER, {"plant": TEXT}, "plant"),
     "what may be a verb": ("water roses", "Say what it costs", {"plant": TEXT}, "plant"),
     "a number without a digit": ("water the bed", WATER, {"number": TEXT}, "number"),
+    "one of two names": ("is Evian better than Vittel", "Say a price", {"kind": TEXT}, "kind"),
     "no phrase": ("water it", WATER, {"plant": TEXT}, "plant"),
     "only one end of a way": ("to the shed", "Move the hose", {"start": TEXT, "destination": TEXT},
                               "start"),
@@ -70,8 +92,8 @@ ASKED = {
 
 def filled(request, about, schema):
     sentence = read_sentence(request, NOW, "en")
-    names = tuple(schema)
-    return fill(sentence.text, things_in(sentence), names, names, about, schema)
+    names, own = tuple(schema), own_words([about])
+    return fill(sentence.text, things_in(sentence), names, names, own, schema)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -93,3 +115,32 @@ def test_what_is_not_clear_is_asked(name):
 def test_without_a_schema_no_phrase_is_taken():
     sentence = read_sentence("open the red notes", NOW, "en")
     assert fill(sentence.text, things_in(sentence), ["path"], ["path"]) == ({}, "path")
+
+
+def test_what_a_served_request_was_about_is_no_word_of_the_tool():
+    served = own_words(["Say a price.", "what does gravel cost", "is it dear in Oslo"])
+    sentence = read_sentence("is it dear in Oslo", NOW, "en")
+    given, _ = fill(sentence.text, (), ["place"], ["place"], served, {"place": TEXT})
+    assert given == {"place": "Oslo"}
+
+
+READS = {
+    "path": TEXT,
+    "tail": {"type": "number", "description": "Returns only the last N lines"},
+    "head": {"type": "number", "description": "Returns only the first N lines"},
+}
+
+
+@pytest.mark.parametrize(
+    ("request_", "wanted"),
+    [
+        ("read the first 2 lines of /srv/a.txt", {"path": "/srv/a.txt", "head": 2}),
+        ("read the last 2 lines of /srv/a.txt", {"path": "/srv/a.txt", "tail": 2}),
+        ("read 2 lines of /srv/a.txt", {"path": "/srv/a.txt"}),
+    ],
+)
+def test_an_optional_number_goes_to_the_parameter_that_the_words_are_of(request_, wanted):
+    sentence = read_sentence(request_, NOW, "en")
+    own = own_words(["Read a file"])
+    given, lacking = fill(sentence.text, things_in(sentence), [*READS], ["path"], own, READS)
+    assert (given, lacking) == (wanted, "")

@@ -14,7 +14,7 @@ from bat_os.engines.scripted import ScriptedEngine
 from bat_os.image import grants
 from bat_os.kernel.agent import tools
 from bat_os.kernel.agent.acting import asks, read_request
-from bat_os.kernel.agent.choosing import LIKELY, NEAR, Offer, Ranked, context_of, lead, weigh
+from bat_os.kernel.agent.choosing import LIKELY, NEAR, Offer, Ranked, context_of, lead, rank, weigh
 from bat_os.kernel.agent.tools import open_toolbox
 from bat_os.world.files import Files
 from tests.kernel.minds import make_mind, roster_of
@@ -34,7 +34,24 @@ def test_the_context_has_the_requests_that_are_nearest_last():
     vectors = np.eye(4, dtype=np.float32)
     offer = Offer("t", (), (), ("does it", "one", "two", "three"), vectors)
     nearest_two = np.array([0, 0.1, 0.9, 0.5], dtype=np.float32)
-    assert context_of(offer, nearest_two) == "does it\nRequests for this:\n- three\n- two\n-"
+    context = context_of(offer, nearest_two, alike=True)
+    assert context == "does it\nRequests for this:\n- three\n- two\n-"
+    assert context_of(offer, nearest_two, alike=False) == "does it\nRequests for this:\n-"
+
+
+def test_what_one_tool_served_speaks_less_if_another_one_served_nothing():
+    asked = np.array([1.0, 0.0], dtype=np.float32)
+    nearly = np.array([0.7, 0.714], dtype=np.float32)
+    rows = {"read": np.stack([0.3 * asked, nearly]), "facts": (0.5 * asked)[None]}
+    served = Offer("read", (), (), ("does it", "one"), rows["read"])
+    fresh = Offer("facts", (), (), ("does that",), rows["facts"])
+    as_new = Offer("facts", (), (), ("does that", "two"), np.stack([rows["facts"][0]] * 2))
+
+    def first(*offers):
+        return rank("request", asked, (), offers, is_question=False)[0].name
+
+    assert first(served, fresh) == "facts"
+    assert first(served, as_new) == "read"
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,5 +1,7 @@
 """``say``: a sentence in, an answer of one of seven kinds out; through the real library."""
 
+import asyncio
+
 import pytest
 
 from bat_os.image.objects import find
@@ -25,6 +27,27 @@ async def test_a_request_with_the_same_key_is_not_done_twice(said, image):
     assert again["text"] == first["text"]
     shown = await said("what is on my shopping list?")
     assert shown["text"].count("milk") == 1
+
+
+async def test_the_same_key_said_again_meanwhile_waits_for_the_first(said, dispatcher, monkeypatch):
+    began, go_on = asyncio.Queue(), asyncio.Event()
+    answer = dispatcher.room._answer
+
+    async def wait(heard):
+        began.put_nowait(heard.typed.text)
+        await go_on.wait()
+        return await answer(heard)
+
+    monkeypatch.setattr(dispatcher.room, "_answer", wait)
+    first = asyncio.ensure_future(said("add milk to my shopping list", key="again"))
+    second = asyncio.ensure_future(said("add milk to my shopping list", key="again"))
+    other = asyncio.ensure_future(said("add soap to my shopping list", session="t", key="other"))
+    at_work = {await began.get(), await began.get()}
+    go_on.set()
+    told = [one["text"] for one in await asyncio.gather(first, second, other)]
+    assert at_work == {"add milk to my shopping list", "add soap to my shopping list"}
+    assert told[0] == told[1]
+    assert began.empty()
 
 
 async def test_two_callers_do_not_share_a_conversation(said):

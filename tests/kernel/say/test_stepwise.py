@@ -68,6 +68,13 @@ async def test_what_no_single_step_answers_is_not_answered_by_one(said, notes):
     )
 
 
+async def test_what_is_too_much_at_once_is_not_said_to_lack_leave(said, notes):
+    await said(f"you may read {notes}")
+    told = await said(f"what is the first line of the largest file in {notes}?")
+    assert (told["kind"], told["needs"]) == ("unable", ""), told["text"]
+    assert str(notes) in told["text"]
+
+
 @pytest.mark.parametrize(
     ("sentence", "value", "other"),
     [

@@ -31,12 +31,25 @@ def tools():
         return [tool(f"tool_{n}") for n in range(10_000)]
     if MODE == "huge":
         return [tool("huge", {"type": "object", "properties": {"x": {"enum": ["y" * 100_000]}}})]
+    if MODE == "shelf":
+        return shelf()
     if MODE == "nasty":
         return [tool(name) for name in NASTY]
     about = Path(FILE).read_text() if FILE else "Add two numbers."
     first = tool("getSum", NUMBERS, description=about, annotations=READS)
     names = [*ODD, MARKUP] if MODE == "markup" else ODD
     return [first, *(tool(name, TEXT, annotations={"idempotentHint": True}) for name in names)]
+
+
+def shelf():
+    """Return the tools of a server for a folder, which notes each call in FILE."""
+    path = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+    return [
+        tool("list_directory", path, description="List all files in a path.", annotations=READS),
+        tool("list_allowed_directories", annotations=READS,
+             description="Returns the list of directories that this server may access."),
+        tool("get_time", path, description="Tell the time.", annotations=READS),
+    ]  # fmt: skip
 
 
 def send(message):
@@ -136,6 +149,11 @@ DEEDS = {
 
 
 def call(name, given):
+    if MODE == "shelf":
+        with Path(FILE).open("a") as file:
+            file.write(f"{name} {json.dumps(given)}\n")
+        said = f"{name} of {given.get('path', 'all')}"
+        return texts(said) | {"structuredContent": {"content": said}}
     if name == "getSum":
         total = given.get("a", 0) + given["b"]
         return texts(str(total)) | {"structuredContent": {"result": total}}

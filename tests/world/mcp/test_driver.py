@@ -64,6 +64,28 @@ def test_tools_answer_with_plain_data(driver, met):
     assert call(driver, met, "both", text="") == ["see", b"hello"]
 
 
+def test_a_form_that_says_its_text_again_is_that_text(driver, tmp_path):
+    scope = driver.meet(
+        "shelf", hostile("shelf", tmp_path / "calls", write=[tmp_path], trusted=True)
+    )
+    assert call(driver, scope, "list_directory", path="/x") == "list_directory of /x"
+
+
+def test_it_reaches_what_it_was_given_and_says_so_of_nothing_else(driver, met, tmp_path):
+    (tmp_path / "link").symlink_to("/")
+    scope = met | {"write": [str(tmp_path)]}
+    assert driver.reaches(scope, str(tmp_path / "a.txt"))
+    for beside in (
+        "a.txt",
+        str(tmp_path.parent),
+        f"{tmp_path}x",
+        str(tmp_path / "link" / "etc"),
+        "",
+    ):
+        assert not driver.reaches(scope, beside), beside
+    assert not driver.reaches(met | {"read": [], "write": []}, str(tmp_path))
+
+
 def test_arguments_are_checked_before_the_server_sees_them(driver, met):
     with pytest.raises(ArgumentsError, match="b is a whole number, not 'x'"):
         call(driver, met, "get_sum", b="x")
