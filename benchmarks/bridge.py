@@ -38,7 +38,6 @@ from bat_os.errors import KernelUnreachableError  # noqa: E402 - as above
 from bat_os.image import missions  # noqa: E402 - as above
 from bat_os.image.awakening import awaken  # noqa: E402 - as above
 from bat_os.image.store import ImageStore  # noqa: E402 - as above
-from bat_os.kernel.missions.acceptance import Intake  # noqa: E402 - as above
 from bat_os.kernel.missions.scheduler import Scheduler  # noqa: E402 - as above
 from bat_os.kernel.primitives import PRIMITIVES  # noqa: E402 - as above
 from bat_os.ports import Call, ObjectView  # noqa: E402 - as above
@@ -91,20 +90,20 @@ async def commits(folder: Path) -> None:
         ),
         note="awaken",
     )
-    intake = Intake(OnlyImage(image), idle_scheduler(image))
-    await accept(intake, 0)
-    bare, aside, durable = await alternate(bare_db, image, intake)
+    scheduler = idle_scheduler(image)
+    await accept(scheduler, 0)
+    bare, aside, durable = await alternate(bare_db, image, scheduler)
     with slower_disk():
-        slow_bare, _, slow_durable = await alternate(bare_db, image, intake)
+        slow_bare, _, slow_durable = await alternate(bare_db, image, scheduler)
     single, together = [], []
     for _ in range(ROUNDS):
         start = time.perf_counter()
         for number in range(CLIENTS):
             await store_alone(image, number)
         single.append(CLIENTS / (time.perf_counter() - start))
-        intake = Intake(OnlyImage(image), idle_scheduler(image))
+        scheduler = idle_scheduler(image)
         start = time.perf_counter()
-        await asyncio.gather(*(client(intake, n) for n in range(CLIENTS)))
+        await asyncio.gather(*(client(scheduler, n) for n in range(CLIENTS)))
         together.append(3 * CLIENTS / (time.perf_counter() - start))
     bare_db.close()
     await image.close()
@@ -121,14 +120,14 @@ async def commits(folder: Path) -> None:
     row(f"group commit, {CLIENTS} clients", f"{many:.0f}/s", gain, ">= 5 x")
 
 
-async def alternate(bare_db: Any, image: ImageStore, intake: Intake) -> list[list[float]]:
+async def alternate(bare_db: Any, image: ImageStore, scheduler: Scheduler) -> list[list[float]]:
     """Return the seconds of bare commits, of such in a thread, and of accepted briefs."""
     times: list[list[float]] = [[], [], []]
     for number in range(EACH):
         times[0].append(timed(lambda n=number: commit_bare(bare_db, n)))
         aside = asyncio.to_thread(commit_bare, bare_db, number)
         times[1].append(await timed_await(lambda one=aside: one))
-        times[2].append(await timed_await(lambda n=number: accept(intake, n)))
+        times[2].append(await timed_await(lambda n=number: accept(scheduler, n)))
         await image.transact(end_all, note="end")  # as its mission would
     return times
 
@@ -157,15 +156,15 @@ def idle_scheduler(image: ImageStore) -> Any:
     return scheduler
 
 
-async def accept(intake: Intake, number: int) -> None:
+async def accept(scheduler: Scheduler, number: int) -> None:
     """Store one brief under a key of its own."""
-    await intake.accept(Brief("genesis_obj", "double", (number,)), "", os.urandom(8).hex())
+    await scheduler.accept(Brief("genesis_obj", "double", (number,)), "", os.urandom(8).hex())
 
 
-async def client(intake: Intake, number: int) -> None:
+async def client(scheduler: Scheduler, number: int) -> None:
     """Be one of many who ask again as soon as they are answered."""
     for _ in range(3):
-        await accept(intake, number)
+        await accept(scheduler, number)
 
 
 async def store_alone(image: ImageStore, number: int) -> None:

@@ -1,6 +1,7 @@
 """The rules of the style guide that no linter holds."""
 
 import ast
+import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ from bat_os import errors
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bat_os"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+BESIDE = sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("deploy/*.py")])
 LAYERS = sorted(path for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
 SCRIPTS = ("batos.py", "chat_client.py", "min_watchdog_service.py")
 MAX_MODULE, MAX_FUNCTION, MAX_SCRIPT = 500, 60, 8
@@ -128,6 +130,26 @@ def test_no_modules_import_each_other_in_a_circle():
         for top in tops:
             del waiting[top]
     assert sorted(map(name_module, waiting)) == []
+
+
+@pytest.mark.parametrize("path", BESIDE, ids=name_module)
+def test_what_a_script_beside_the_package_imports_from_it_is_there(path):
+    imported = [
+        (node.module, alias.name)
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bat_os")
+        for alias in node.names
+    ]
+    missing = [
+        f"{module}.{name}"
+        for module, name in imported
+        if importlib.util.find_spec(module) is None
+        or (
+            not hasattr(importlib.import_module(module), name)
+            and importlib.util.find_spec(f"{module}.{name}") is None
+        )
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=name_module)
