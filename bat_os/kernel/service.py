@@ -364,8 +364,6 @@ class Kernel:
             log.warning("what the models can do is not known: %s", error)
         self._scheduler.awakening = ""
         self._scheduler.open()
-        if self._tending is not None:
-            await self._tending.open()
         self.alarm.open()
         for step in self.ahead:  # the request that needs it will say what is wrong
             await _take(step, self._note_loading)

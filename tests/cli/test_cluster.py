@@ -9,6 +9,7 @@ import pytest
 from bat_os.cli import cluster
 from bat_os.cli.verbs import main
 from bat_os.errors import ArgumentsError
+from tests.cli.test_schemas import SCHEMAS, check
 from tests.forks import PYTHON
 from tests.kernels import ROOT
 
@@ -32,6 +33,7 @@ def test_a_kernel_is_killed_and_nothing_is_lost(tmp_path):
     command = [PYTHON, ROOT / "batos.py", "--home", tmp_path, "cluster", "try", "--seconds", "1"]
     told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
+    check(SCHEMAS["verbs"]["cluster"], told.stdout)
     found = json.loads(told.stdout)
     assert (found["lost"], found["twice"], found["learned"]) == (0, 0, found["asked"])
     assert found["answered"] > 0

@@ -82,6 +82,7 @@ def make(schema):
 TABLE = [{HOSTILE: HOSTILE, "b": 2}, {HOSTILE: 3, "b": HOSTILE}]
 SCREEN = {
     "answer": [(HOSTILE,)],
+    "say": [(HOSTILE,)],
     "table": [([[HOSTILE, 1]], (HOSTILE, "b")), ([[HOSTILE * 9, 1]] * 2, (HOSTILE * 3, HOSTILE))],
     "code": [(HOSTILE,)],
     "data": [({HOSTILE: [HOSTILE]},)],
@@ -103,6 +104,7 @@ PARTS = {
     "ask": {"kind": "guess", "choices": [HOSTILE], "undo": HOSTILE,
             "sources": [{"kind": "fact", "title": HOSTILE, "text": f"{HOSTILE} more", "at": 1}]},
     "restore": {"objects": {HOSTILE: 1}},
+    "cluster": {"waits": [1.0, 1.0, 1.0]},
     "chronicle": {"chronicle": [{"kind": "archive", "at": 1, "file": HOSTILE, "reason": HOSTILE},
                                 {"kind": "fork", "at": 1, "name": HOSTILE, "tid": HOSTILE},
                                 {"kind": HOSTILE, "at": 1, "before": 1, "after": 1, "days": 1}]},

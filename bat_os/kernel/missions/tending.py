@@ -4,8 +4,6 @@
                   > run what is mine and has no task > cancel what was withdrawn elsewhere
                   > lead, if nobody does
 
-A kernel that is back and still loads its models counts as dead to those that can run missions.
-
 Who is taken for dead and lives writes nothing any more: the fence is in the image
 (``bat_os.image.desks``), and this may be wrong. What only one may do for all (reminders, watches,
 effects, packing, pruning, idle work) is done by the kernel that leads. Who waits here for a mission
@@ -70,15 +68,9 @@ class Tending:
         return str(self._image.database.kernel)
 
     async def join(self, about: Mapping[str, Any]) -> None:
-        """Live from now on; ``about`` is for the others, which run what this kernel cannot yet."""
-        self._about = {**about, "ready": False, "leads": False}
+        """Live from now on; ``about`` is for the others."""
+        self._about = {**about, "leads": False}
         await asyncio.to_thread(self._cluster.join, self.me, self._about)
-
-    async def open(self) -> None:
-        """Say that this kernel can run missions."""
-        self._about |= {"ready": True}
-        with contextlib.suppress(BatError):  # each look says it again
-            await asyncio.to_thread(self._cluster.join, self.me, self._about)
 
     async def leave(self) -> None:
         """Live no more: what is mine and has not ended goes to the others."""
@@ -135,10 +127,8 @@ class Tending:
         running = self._scheduler.running()
         found = self._desks = await self._image.transact(desks.look, note="look at the desks")
         await self._drop(running - set(found.own))
-        able = {one for one, says in self.living.items() if says.get("ready", True)}
-        able = able or set(self.living)
-        for kernel, count in found.counts.items() if self.me in able else ():
-            if count and kernel not in able:
+        for kernel, count in found.counts.items():
+            if count and kernel not in self.living and kernel != self.me:
                 taken = await self._image.transact(
                     lambda root, dead=kernel: desks.take_over(root, dead),  # type: ignore[misc] # mypy cannot infer a lambda with a default
                     note=f"take over from {kernel}",

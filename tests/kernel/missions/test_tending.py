@@ -37,10 +37,9 @@ async def make(engine, tmp_path):
     """Return a function that starts one more kernel of the cluster, in this loop."""
     async with contextlib.AsyncExitStack() as running:
 
-        async def start(number, steps=()):
+        async def start(number):
             folder = tmp_path / f"home{number}"
             kernel = Counting(folder)
-            kernel.steps = steps
             kernel.options = {
                 "image": engine.uri(60), "cluster": where_of(engine), "idle": "off", "tcp_port": -1,
                 "cluster_seconds": 600.0,
@@ -103,23 +102,6 @@ async def test_a_mission_runs_once_however_many_kernels_start_meanwhile(make):
     assert (answer["result"], row["attempts"]) == (7, 0)
     assert first.drawn
     assert not any(kernel.drawn for kernel in others)
-
-
-async def test_a_kernel_that_still_prepares_leaves_its_missions_to_those_that_can_run_them(make):
-    loaded = asyncio.Event()
-
-    async def load(_report):
-        await loaded.wait()
-
-    second, first = await make(1), await make(0, [load])
-    second.gate.set()
-    asking = asyncio.create_task(brief(first))
-    answer = await asking  # at the first, which has not loaded anything
-    assert (answer["result"], first.drawn, second.drawn > 0) == (7, 0, True)
-    first.gate.set()
-    loaded.set()
-    assert (await brief(first, "double", "d", args=[4]))["result"] == 8
-    assert first.drawn
 
 
 async def test_one_key_at_three_kernels_is_one_mission_that_all_hear_of(make):
