@@ -41,7 +41,7 @@ def test_before_a_set_up_the_help_of_a_verb_has_its_words_options_and_examples()
         assert all(f"  ./run.sh {name} {words}".rstrip() in told for words in verb.examples)
         for action in made[name]._actions:
             named = action.option_strings[-1:] or [action.metavar or action.dest]
-            if action.dest not in ("help", "home", "mind", "json", "quiet", "at"):
+            if action.dest not in ("help", "home", "mind", "json", "plain", "quiet", "at"):
                 assert named[0].lower() in told.lower(), (name, action)
 
 

@@ -76,6 +76,7 @@ def test_health_and_hello_have_the_fields_of_the_table_and_no_other():
         options=SimpleNamespace(polite=True),
         roster=SimpleNamespace(stats=dict),
         cell=SimpleNamespace(stats=dict),
+        catalog=SimpleNamespace(waits_since=0.0),
         drivers={},
         cluster=None,
         image=SimpleNamespace(

@@ -79,8 +79,8 @@ GROUPS: Final[Mapping[str, str]] = {
     "models": "models personas states",
     "copies": "backup restore archive fork forks export import cherry-pick chronicle",
     "disk": "space pack verify erase",
-    "system": "status doctor logs config minds open mcp keys service setup update upgrade report "
-    "licences stop uninstall completion",
+    "system": "status doctor logs config minds cluster open mcp keys service setup update upgrade "
+    "report licences stop uninstall completion",
 }
 
 
