@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import shutil
 import tempfile
 import threading
@@ -60,6 +61,9 @@ SLOW: Final = 0.1  # seconds of a call, above which it is counted as slow
 SHOWN_CHARS: Final = 500  # of a call with its answer; of a longer one, only that there was one
 
 
+# What is told of by the note of its commit: a document that goes is not written itself, and an
+# effect is a record without a name.
+_SEEN: Final = re.compile(r"forget |(begin|store|recover|hold|redo|drop) effect")
 _WATCHED: Final[ContextVar[list[str] | None]] = ContextVar("watched", default=None)
 # For whom this task commits, where a client asks that serves others; kept with the transaction.
 AUTHOR: Final[ContextVar[str]] = ContextVar("author", default="")
@@ -158,7 +162,7 @@ class ImageStore:
         in_doubt: Whether anything can be stored, since a transaction failed.
         on_commit: Called in the thread that committed, with each commit that changed objects:
             ``id``, ``note``, ``mission``, ``by``, ``names`` of objects, ``selectors`` of methods;
-            neither, if it was a fact, a schedule or a document.
+            neither, if it was a fact, a schedule, a document or an effect.
     """
 
     in_doubt = False
@@ -307,8 +311,7 @@ class ImageStore:
         note, mission, _, author = about
         names, selectors = _touched(connection)
         connection.written = ()
-        # A document that goes is not written itself: the note of its commit says so.
-        if names or selectors or note.startswith("forget "):
+        if names or selectors or _SEEN.match(note):
             about = {"id": connection.committed.hex(), "note": note, "mission": mission}
             found = {"names": sorted(names - {""}), "selectors": sorted(selectors)}
             tell({**about, "by": author, **found, "brief_id": ""})

@@ -7,7 +7,7 @@ import { put, state } from "./store.js";
 const TOGETHER = 120; // milliseconds: what comes within them is shown in one go
 const ALONE = 20; // milliseconds for what comes after a pause
 const KEPT = 400;
-const HOUSEKEEPING = /^(note|keep|count|step|accept|open a|prune|mission |look|store file)/;
+const HOUSEKEEPING = /^(note|keep|count|step|accept|open a|prune|mission |look|(begin|store|recover|hold) )/;
 const MANY = 800;
 const SELDOM = 5000; // milliseconds between two whole readings of a large image
 const FLOOD = 3; // events within TOGETHER: what is open then asks once a second, or is refused
@@ -41,7 +41,7 @@ export async function loadImage(at = state.at) {
     loading = null;
     if (wanted) {
       wanted = false;
-      loadImage().catch(() => {});
+      reload();
     }
   });
   return loading;

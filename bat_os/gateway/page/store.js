@@ -1,5 +1,5 @@
 // What the page knows for now: one plain object, and who wants to hear of changes to it.
-import { useEffect, useReducer } from "./vendor/preact.js";
+import { useEffect, useReducer, useRef } from "./vendor/preact.js";
 
 export const VIEWS = ["talk", "image", "thoughts", "knowledge", "world", "settings"];
 export const state = {
@@ -43,15 +43,10 @@ export function put(changes) {
 /** Use parts of the state in a component: it is drawn anew when one of them changes. */
 export function use(...names) {
   const [, again] = useReducer((n) => n + 1, 0);
+  const drawn = useRef();
+  drawn.current = names.map((name) => state[name]); // an effect runs later: it may have changed by then
   useEffect(() => {
-    let seen = names.map((name) => state[name]);
-    const look = () => {
-      const now = names.map((name) => state[name]);
-      if (now.some((value, i) => value !== seen[i])) {
-        seen = now;
-        again();
-      }
-    };
+    const look = () => names.some((name, i) => state[name] !== drawn.current[i]) && again();
     listeners.add(look);
     look();
     return () => listeners.delete(look);

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import shutil
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -11,6 +12,7 @@ import pytest_asyncio
 
 from bat_os.app.library import load_library
 
+log = logging.getLogger(__name__)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 WATCH = """
 window.violations = [];
@@ -50,6 +52,11 @@ class Screen:
         turn = self.page.locator(".turn").nth(before)
         await turn.locator(".facts, .trouble").first.wait_for()
         return turn.locator(".reply")
+
+    async def tell(self):
+        """Log what a person would have seen, for a test that has failed."""
+        seen = await self.page.evaluate("location.hash + '\\n' + document.body.innerText")
+        log.error("%s", "\n".join((seen, *self.console, *self.asked[-20:])))
 
     async def check(self):
         """No violation of the policy, no error of ours, and no host but our own."""
@@ -99,6 +106,9 @@ async def window(chromium, http, **options):
     try:
         yield screen
         await screen.check()
+    except BaseException:
+        await screen.tell()
+        raise
     finally:
         await context.close()
         await asyncio.sleep(0)

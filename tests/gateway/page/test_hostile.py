@@ -66,7 +66,7 @@ async def test_nothing_that_is_stored_runs(chromium, stocked):
             method = page.locator(".method.open")
             await expect(method.locator(".source")).to_contain_text("onerror")
             await method.get_by_role("button", name="Run").click()
-            await method.locator(".answer, .trouble").first.wait_for()
+            await method.locator(".answer, .rich, .trouble").first.wait_for()
             await method.get_by_role("tab", name="Origin").click()
             await method.get_by_role("tab", name="Versions").click()
         await expect(page.locator(".slots")).to_contain_text("\ufffdevil\ufffd")  # no reordering

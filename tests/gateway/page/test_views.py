@@ -300,3 +300,24 @@ async def test_an_object_stays_where_it_was_put_until_all_is_arranged_anew(scree
     toast = page.locator(".toast").filter(has_text="Arranged anew")
     await toast.get_by_role("button", name="Undo").click()
     assert await page.evaluate(kept) == [[key, places]]
+
+
+async def test_what_changes_between_a_drawing_and_its_effects_is_drawn(screen):
+    """Effects run after the next frame; until then, a component hears of nothing."""
+    told = await screen.page.evaluate(
+        """async () => {
+            const { put, use } = await import("/page/store.js");
+            const { html, render } = await import("/page/vendor/preact.js");
+            const Probe = () => html`<b>${use("probe").probe}</b>`;
+            const place = document.createElement("div");
+            put({ probe: "before" });
+            render(html`<${Probe} />`, place);
+            put({ probe: "after" });
+            for (let i = 0; i < 20; i++) await new Promise(requestAnimationFrame);
+            await new Promise((done) => setTimeout(done, 300));
+            const told = place.textContent;
+            render(null, place);
+            return told;
+        }"""
+    )
+    assert told == "after"

@@ -112,6 +112,23 @@ async def test_an_effect_that_fails_is_told_to_its_object_and_the_journal(
     assert [(line["event_type"], line["code"]) for line in told] == [("EFFECT_FAILED", "NOT_FOUND")]
 
 
+async def test_who_watches_the_image_is_told_of_what_becomes_of_an_effect(
+    ask, send, mind, notes, performing
+):
+    await ask("grant", what=str(notes), write=True)
+    heard = []
+    mind.image.on_commit = lambda told: heard.append((told["note"], told["names"]))
+    try:
+        await send("notes_obj", "remove", "none.txt")
+        async with performing() as performer:
+            await performer.settle(10)
+        await ask("effects.drop", number=1)
+    finally:
+        mind.image.on_commit = None
+    assert ("store effects", []) in heard
+    assert heard[-1] == ("drop effect 1", [])
+
+
 async def test_a_link_is_never_written_and_a_mode_is_kept(ask, send, notes, performing, pending):
     (notes.parent / "secret.txt").write_text("SECRET")
     (notes / "link.txt").symlink_to(notes.parent / "secret.txt")
