@@ -154,6 +154,17 @@ class Shelf(Persistent):
             kept for entry in self.entries if (kept := self._alive(entry) if entry[4] else entry)
         )
 
+    def condense(self) -> None:
+        """Merge all segments that are not full, after many documents came at once.
+
+        Each change of the index writes ``entries``, so that few are cheaper for ever.
+        """
+        small = [entry for entry in self.entries if entry[0] < FULL_ROWS]
+        sizes = accumulate(entry[0] for entry in small)
+        group = [one for one, size in zip(small, sizes, strict=True) if size <= MAX_ROWS]
+        if len(group) > 1:
+            self._merge(group)
+
     def digests(self) -> list[bytes]:
         """Return the SHA-256 of all segments."""
         return [entry[1] for entry in self.entries]
