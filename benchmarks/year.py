@@ -189,7 +189,9 @@ class Daemon:
         self._folder, self._checkout = folder, checkout
         rules = {f"def skill_{n}(self": f" return number * {n + 2} + 1" for n in range(days)}
         script = write_script(folder / "script.jsonl", rules)
-        self.environ = os.environ | clock.environ | {
+        # Byte code is kept, as it is for a person, whatever this machine is set to.
+        ours = {key: kept for key, kept in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        self.environ = ours | clock.environ | {
             "BATOS_ENGINE": "scripted", "BATOS_SCRIPT": str(script), "BATOS_POLITE": "false",
             "TZ": "UTC", "BATOS_TCP_PORT": "-1",
         }  # fmt: skip
