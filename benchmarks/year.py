@@ -642,7 +642,7 @@ class Year:
         size, put = self.daemon.image.stat().st_size / 1e6, self.known.bytes / 1e6
         print(
             f"day {day + 1} ({today}): image {size:.1f} MB, put in {put:.2f} MB, memory "
-            f"{self.figures.memory[-1]:.0f} MB, last start {self.figures.starts[-1]:.2f} s, "
+            f"{self.figures.memory[-1]:.0f} MB, "
             f"{len(self.figures.wrong)} wrong",
             flush=True,
         )
