@@ -105,12 +105,6 @@ class KnowledgeCatalog(CatalogUpkeep):
         document: Document | None = self._documents.get(doc_id)
         return inbox.find(self.trays, doc_id) if document is None else document
 
-    def holds(self, document: Document, doc_id: str) -> bool:
-        """Return whether a document is found by its passages, or waits, under an id."""
-        return self._starts.get(document.first) is document or (
-            inbox.find(self.trays, doc_id) is document and document.doc_id == doc_id
-        )
-
     def meta(self, doc_id: str) -> dict[str, Any]:
         """Return a copy of a document's meta data; empty for an unknown document."""
         document = self.document(doc_id)
@@ -147,39 +141,28 @@ class KnowledgeCatalog(CatalogUpkeep):
         self.vectors.add(np.arange(document.first, document.stop), rows)
         return len(passages)
 
-    def leave(  # noqa: PLR0913 - as ``add``
-        self,
-        doc_id: str,
-        title: str,
-        passages: Sequence[str | Chunk],
-        vectors: NDArray[np.float32] | bytes,
-        *,
-        kind: Kind = "document",
-        meta: Mapping[str, Any],
-        lines: Sequence[tuple[int, ...]] = (),
+    def leave(
+        self, doc_id: str, title: str, passages: Sequence[str | Chunk], vectors: Any, **about: Any
     ) -> int:
         """Add a document as ``add`` does, to be found at once and folded in later.
 
-        A long one is added now, and every one while many wait, or while the catalog is so small
-        that its index of words has no segments.
+        A long one is added now, and each while a fold is due, or while the catalog is so small that
+        its index of words has no segments.
         """
-        waits = len(passages) <= inbox.LONG and (kind != "document" or not self._is_behind())
-        if not waits or not isinstance(self._text, SegmentedText):
-            more: Any = {"kind": kind, "meta": meta, "lines": lines}
-            return self.add(doc_id, title, passages, vectors, **more)
+        kind, meta = about.get("kind", "document"), about.get("meta") or {}
+        due = sum(len(tray.lessons) for tray in self.trays.values()) >= inbox.WORTH
+        is_now = len(passages) > inbox.LONG or (kind == "document" and due)
+        if is_now or not isinstance(self._text, SegmentedText):
+            return self.add(doc_id, title, passages, vectors, **about)
         rows = as_rows(vectors, len(passages), self.dimensions)
         check(meta, where="meta")
         self.remove(doc_id)
         document = Document(doc_id, title, kind, passages, 0)
-        document.meta, document.lines = dict(meta), tuple(lines)
+        document.meta, document.lines = dict(meta), tuple(about.get("lines", ()))
         if not isinstance(self.trays, OOBTree):  # an early image of format 5
             self.trays = OOBTree()
         inbox.put(self.trays, self._p_jar.db().kernel if self._p_jar else "", document, rows)
         return len(passages)
-
-    def _is_behind(self) -> bool:
-        """Return True while more lessons wait than a fold takes: of a folder that is read, say."""
-        return sum(len(tray.lessons) for tray in self.trays.values()) >= inbox.FOLD
 
     def fold(self, limit: int = sys.maxsize) -> int:
         """Move up to ``limit`` of the documents that wait into the indexes; return how many."""
@@ -292,12 +275,6 @@ class KnowledgeCatalog(CatalogUpkeep):
         """Merge some segments of an index, at most 16,384 rows; return False if none is left."""
         text = self._text
         return self.vectors.merge_step() or (isinstance(text, SegmentedText) and text.merge_step())
-
-    def condense(self) -> None:
-        """Merge the segments of both indexes; see ``Shelf``."""
-        self.vectors.condense()
-        if isinstance(self._text, SegmentedText):
-            self._text.condense()
 
     def grow(self, more: int) -> None:
         """Move from Okapi to segments if ``more`` passages would be too many for it."""

@@ -18,7 +18,7 @@ from bat_os.core.values import Counted, ignore_progress
 from bat_os.errors import BatError
 from bat_os.failpoints import cross
 from bat_os.image.catalog import catalog_in
-from bat_os.image.knowledge.inbox import FOLD, lessons_in
+from bat_os.image.knowledge.inbox import FOLD, WORTH, lessons_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 REINDEX_PASSAGES: Final = 64
 VERIFY_DOCUMENTS: Final = 200
 EVERY: Final = 30.0  # seconds between two looks
-# Lessons. A fold writes some 20 kB that the next one replaces, however few they are; search finds
-# what waits as well, and with so few no slower.
-WORTH: Final = 24
 
 
 class CatalogKeeping:

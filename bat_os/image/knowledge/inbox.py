@@ -4,8 +4,6 @@
     search  > beside the segments of each index one more, made in memory of what waits
     fold    > up to FOLD of them into the indexes, in one transaction of one kernel
 
-A lesson is a method, a fact, or a document of at most LONG passages.
-
 A document in the indexes changes the catalog's counter and the tuple of segments of each, which
 all kernels write; a tray is written by its kernel, and by the one that folds. That of a lone
 kernel is "".
@@ -13,8 +11,6 @@ kernel is "".
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,7 +19,7 @@ from persistent import Persistent
 
 from bat_os.image.knowledge.document import facets, id_range, wanted_facets
 from bat_os.image.knowledge.ranking import split_words
-from bat_os.image.knowledge.shelf import SegmentCache, inside, load, make_entry
+from bat_os.image.knowledge.shelf import inside, load, make_entry
 from bat_os.image.knowledge.text import PostingRows
 from bat_os.image.knowledge.vectors import VectorRows
 
@@ -33,13 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bat_os.image.knowledge.document import Document, Kind
-    from bat_os.image.knowledge.shelf import Entry, Part
+    from bat_os.image.knowledge.shelf import Entry, Part, SegmentCache
 
     Lesson = tuple[Document, Entry]
 
-FOLD: Final = 64  # lessons
-FOLD_PASSAGES: Final = 1_024  # of several lessons
-LONG: Final = 64
+FOLD: Final = 64
+WORTH: Final = 24  # lessons; a fold writes some 20 kB that the next replaces, however few they are
+LONG: Final = 32  # passages; a longer document does not wait
 _TRAY_SHIFT: Final = 32  # passages of one tray; the catalog's own ids lie below the first
 
 
@@ -104,9 +100,7 @@ def matching(
 
 def take(trays: Any, limit: int) -> list[Lesson]:
     """Take up to ``limit`` lessons out of their trays; return them by passage ids."""
-    first = lessons_in(trays)[:limit]
-    sizes = accumulate(len(one.passages) for one, _ in first)
-    taken = [one for one, size in zip(first, sizes, strict=True) if size <= FOLD_PASSAGES]
+    taken = lessons_in(trays)[:limit]
     for document, _ in taken:
         pop(trays, document.doc_id)
     return taken
@@ -114,18 +108,10 @@ def take(trays: Any, limit: int) -> list[Lesson]:
 
 def rows_of(lessons: Sequence[Lesson]) -> tuple[PostingRows, VectorRows]:
     """Return the rows for both indexes of some lessons, one at least."""
-    return _merge([_rows_of(*lesson) for lesson in lessons])
-
-
-def _rows_of(document: Document, entry: Entry) -> tuple[PostingRows, VectorRows]:
-    texts = [split_words(text) for text in document.indexed()]
-    words = PostingRows.build(np.arange(document.first, document.stop), texts)
-    return words, VectorRows.unpack(load(entry[1], entry[2]))
-
-
-def _merge(rows: Sequence[tuple[PostingRows, VectorRows]]) -> tuple[PostingRows, VectorRows]:
-    words, vectors = ([(part, None) for part in parts] for parts in zip(*rows, strict=True))
-    return PostingRows.merge(words), VectorRows.merge(vectors)
+    ids = np.concatenate([np.arange(one.first, one.stop) for one, _ in lessons])
+    texts = [split_words(text) for one, _ in lessons for text in one.indexed()]
+    held = [(VectorRows.unpack(load(entry[1], entry[2])), None) for _, entry in lessons]
+    return PostingRows.build(ids, texts), VectorRows.merge(held)
 
 
 def parts_of(
@@ -138,16 +124,10 @@ def parts_of(
     lessons = lessons_in(trays)
     if not lessons:
         return [], [], ()
-    keys = [b"lesson" + one.first.to_bytes(8, "big") for one, _ in lessons]
-    whole = b"inbox" + b"".join(keys)
-
-    def merge() -> tuple[PostingRows, VectorRows]:
-        # What was there before is not taken apart again: that takes a millisecond a document.
-        pairs = zip(keys, lessons, strict=True)
-        return _merge([held.made(key, partial(_rows_of, *lesson)) for key, lesson in pairs])
-
-    held = cache or SegmentCache()
-    words, vectors = held.made(whole, merge)
+    key = b"inbox" + np.array([one.first for one, _ in lessons], np.int64).tobytes()
+    words, vectors = (
+        rows_of(lessons) if cache is None else cache.made(key, lambda: rows_of(lessons))
+    )
     wanted = np.array([(one.first, one.stop) for _, one in found], np.int64).reshape(-1, 2)
     mask = inside(words.ids, wanted)
-    return [(words, mask)], [(vectors, mask)], (whole, *keys)
+    return [(words, mask)], [(vectors, mask)], (key,)

@@ -13,9 +13,8 @@ from bat_os.engines.scripted import HashEmbedder
 from bat_os.image import catalog_keeping
 from bat_os.image.awakening import awaken
 from bat_os.image.catalog import catalog_in
-from bat_os.image.catalog_keeping import WORTH
 from bat_os.image.catalog_service import CatalogService
-from bat_os.image.knowledge.inbox import FOLD, FOLD_PASSAGES, LONG, lessons_in
+from bat_os.image.knowledge.inbox import FOLD, LONG, WORTH, lessons_in
 from bat_os.image.knowledge.shelf import SegmentCache
 from bat_os.image.knowledge.text import OKAPI_PASSAGES, SegmentedText
 from bat_os.image.store import ImageStore
@@ -142,22 +141,12 @@ async def test_a_document_waits_with_its_lines_unless_it_is_long_or_many_wait(la
     assert await do(large, lambda root: read(root, 1, LONG)) == 1
     assert await do(large, lambda root: read(root, 2, LONG + 1)) == 1
     assert await do(large, look) == ("document:1", 2, (2, 3))
-    for number in range(FOLD - 1):
+    for number in range(WORTH - 1):
         await do(large, lambda root, n=number: leave(root, n))
-    assert await do(large, lambda root: read(root, 3, 1)) == FOLD
+    assert await do(large, lambda root: read(root, 3, 1)) == WORTH
     while await do(large, lambda root: catalog_in(root).fold(FOLD)):
         pass
     assert await do(large, look) == ("document:1", 2, (2, 3))
-
-
-async def test_a_fold_takes_few_long_documents(large):
-    def read(root, number):
-        rows = np.concatenate([vector(20_000 + n) for n in range(LONG)])
-        catalog_in(root).leave(f"document:{number}", "n", ["page"] * LONG, rows, meta={})
-
-    for number in range(FOLD):
-        await do(large, lambda root, n=number: read(root, n))
-    assert await do(large, lambda root: catalog_in(root).fold(FOLD)) == FOLD_PASSAGES // LONG
 
 
 async def test_what_waits_is_folded_when_it_is_worth_it(large, monkeypatch):
