@@ -273,9 +273,9 @@ def link(folder: Path, linked: Mapping[str, Path], listing: str) -> Path:
     for name, place in linked.items():
         link = partial / name
         link.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with contextlib.suppress(OSError):  # Windows wants a privilege for it
             link.symlink_to(place.absolute())
-        except OSError:  # Windows wants a privilege for it; blob files are read-only anyway
+        if not link.is_file():  # Wine makes none, and says it did; blob files are read-only anyway
             link.hardlink_to(place)
     (partial / SUMS_NAME).write_text(listing, encoding="utf-8")
     return partial.rename(folder)
