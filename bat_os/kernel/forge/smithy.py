@@ -141,10 +141,10 @@ class Smithy:
             stopped = (self._folder / _STOPPED).exists()
             state = "stopped" if stopped else "trying" if self._trial else "training"
             facts = {"run": about["run"], "records": len(about["records"])}
-            if self._child is not None:
-                facts |= self._child.said
             if self._trial is not None:
                 facts |= {"tried": self._trial.done, "of": self._trial.of}
+            else:
+                facts |= about.get("reached", {}) | (self._child.said if self._child else {})
         else:
             records, near = await self._gold()
             facts = {**await self._missing(records), "near": near}
@@ -300,7 +300,9 @@ class Smithy:
         try:
             status = await self._child.run(is_quiet, self._may)
         finally:
-            self._child = None
+            said, self._child = self._child.said, None
+            if "step" in said and (about := self._about()):
+                self._note({**about, "reached": said})  # ``status`` says it while nothing trains
         return status
 
     async def _try(self, about: Mapping[str, Any]) -> None:

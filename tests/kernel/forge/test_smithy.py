@@ -216,6 +216,27 @@ async def test_a_stopped_run_goes_on_when_it_is_started_again(world, image, tmp_
     assert (await seen(image))["runs"][0]["outcome"] == "promoted"
 
 
+@pytest.mark.model
+@pytest.mark.system
+async def test_a_stop_is_not_held_up_by_its_own_message_and_status_says_how_far_it_is(
+    world, monkeypatch
+):
+    monkeypatch.setattr(child, "PATIENCE_SECONDS", 1e9)
+    smithy, _ = world()
+    async with kept(smithy):
+        await smithy.start(anyway=True)
+        await until(smithy, lambda status: status.get("step", 0) > 1)
+        smithy._examiner.is_quiet = lambda seconds: False  # somebody is there: the one who stops it
+        assert await smithy.stop()
+        async with asyncio.timeout(250):
+            while smithy._child is not None:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.05)
+    status = await smithy.status()
+    assert (status["state"], status["of"]) == ("stopped", 57)
+    assert status["step"] > 1
+    assert status["left"] == pytest.approx(status["each"] * (57 - status["step"]), abs=3)
+
+
 async def test_a_run_whose_end_is_in_the_image_is_not_tried_again(world, image, tmp_path):
     smithy, _ = world()
     forged(smithy, tmp_path)
