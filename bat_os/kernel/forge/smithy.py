@@ -32,7 +32,7 @@ from bat_os.image import runs
 from bat_os.image.history import entries
 from bat_os.kernel.exam.sitting import read_paper
 from bat_os.kernel.forge.child import ADAPTER, ORDER, QUIET_SECONDS, RECORDS, Child
-from bat_os.kernel.forge.comparing import Side, Trial, find_tasks, side_of
+from bat_os.kernel.forge.comparing import Side, Trial, digest_rules, find_tasks, side_of
 from bat_os.kernel.idle.curator import alike_wishes, curate
 from bat_os.method.golden import GOLD, TRAIN, digest_of
 
@@ -310,6 +310,7 @@ class Smithy:
         number, name = about["run"], runs.adapter_of(about["run"])
         folder, base = self._folder / ADAPTER, about["model"]
         record = {key: about[key] for key in _KEPT}
+        record["rules"] = await asyncio.to_thread(digest_rules)
         try:
             await self._models.try_adapter(name, folder, base)
         except ModelError as error:

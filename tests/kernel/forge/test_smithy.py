@@ -188,6 +188,7 @@ async def test_one_that_writes_no_better_leaves_its_figures_and_nothing_else(
     assert after == before
     assert (run["outcome"], run["gates"][-1]["gate"]) == ("refused", "gain")
     assert run["gates"][-1]["figures"]["wishes"] == 8
+    assert run["rules"] == comparing.digest_rules()
     assert not (tmp_path / "forge").exists()
 
 
