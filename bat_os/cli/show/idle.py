@@ -199,7 +199,7 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
             screen.note(f"{forge['near']} more are too much like the exam to learn from")
     else:
         done = ""
-        if "does" in forge:
+        if "does" in forge and state == "training":
             done = f", {forge['does']}"
         elif "step" in forge:
             each = forge.get("each", "?")  # an older daemon does not say it

@@ -26,7 +26,7 @@ from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.idle import install
 from tests.kernel.exam.minds import able
-from tests.kernel.idle.test_heartbeat import Clock, beat_all
+from tests.kernel.idle.test_heartbeat import Clock, beat_all, graph
 from tests.kernel.minds import TINY, make_mind
 from tests.training.test_training import make_base
 
@@ -133,10 +133,17 @@ async def seen(image):
     return await image.transact(work, note="look")
 
 
+async def filled(image):
+    """Return all that objects hold, without entries that are empty: these count as not there."""
+    objects = await graph(image)
+    return {name: {key: value for key, value in slots.items() if value != "''"}
+            for name, slots in objects.items()}  # fmt: skip
+
+
 @pytest.mark.model
 @pytest.mark.system
 async def test_a_run_outlives_the_daemon_and_a_better_adapter_takes_its_place(world, image):
-    before = await seen(image)
+    before, objects = await seen(image), await filled(image)
     smithy, mind = world()
     with pytest.raises(ArgumentsError, match="50 more gold records and 20 more clusters"):
         await smithy.start()
@@ -167,6 +174,7 @@ async def test_a_run_outlives_the_daemon_and_a_better_adapter_takes_its_place(wo
 
     undone = await image.transact(lambda root: runs.undo(root, 1, at=2.0), note="undo")
     assert undone["outcome"] == "undone"
+    assert await filled(image) == objects
     assert (await seen(image))["writing"] == before["writing"]
     with pytest.raises(ArgumentsError, match="undone; only a promoted one"):
         await image.transact(lambda root: runs.undo(root, 1, at=2.0), note="undo")
