@@ -250,14 +250,16 @@ def make_records(name: str, seed: int, tasks: Sequence[Task]) -> list[dict[str, 
     return records
 
 
-def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> Path:
-    """Train what is not there yet; return the folder with all adapters."""
-    adapters, base = folder / "home" / "lora_adapters", folder / "base"
+def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> None:
+    """Train what is not there yet."""
+    adapters, base = folder / "home" / "adapters", folder / "base"
     source = packaged_gguf()
     if source is None:
         raise SystemExit("the packaged model is not installed")
     if not (base / "config.json").is_file():
         convert_gguf(source, base, lambda line: print(line, file=sys.stderr))
+    if not (adapters / SHIPPED.name).is_dir():
+        shutil.copytree(SHIPPED, adapters / SHIPPED.name)
     for name in NAMES:
         place = adapters / name.replace(" ", "-").replace("%", "")
         if place.is_dir():
@@ -276,9 +278,7 @@ def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> Path:
         order_run(run, base, PACKAGED, records, shipped=False, epochs=1)
         with train(run) as child:
             print(name, (child.stdout.read() if child.stdout else "")[-200:], file=sys.stderr)
-        adapters.mkdir(parents=True, exist_ok=True)
         (run / ADAPTER).rename(place)
-    return adapters
 
 
 async def run_gates(options: argparse.Namespace, folder: Path) -> None:
@@ -286,7 +286,7 @@ async def run_gates(options: argparse.Namespace, folder: Path) -> None:
     tasks = read_paper().tasks[: options.tasks]
     await asyncio.to_thread(make_adapters, folder, options.seed, tasks)
     diary = Diary(folder / "gates.jsonl")
-    async with mind_in(folder / "home", DRAFTS) as mind:
+    async with mind_in(folder / "home", DRAFTS, "adapters") as mind:
         present = mind.roster.adapter_of("ALFRED", writing=True)
 
         def through(name: str) -> Side:
