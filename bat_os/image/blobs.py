@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from persistent import Persistent
-from ZODB.blob import Blob
+from ZODB.blob import Blob, remove_committed
 from ZODB.POSException import POSError
 
 from bat_os.errors import BlobError, StorageFullError
@@ -107,7 +107,8 @@ class Stage:
     def discard(self) -> None:
         """Remove the stage; what a blob took of it is not touched."""
         for path in (self.place, self.place.with_suffix(".twin")):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                remove_committed(path)  # a blob's other name: Windows removes nothing read-only
 
 
 class Verified:
