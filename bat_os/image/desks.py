@@ -43,7 +43,7 @@ def look(root: Root) -> Desks:
     """Return what lies on all desks."""
     me, counts, own = connection_of(root).db().kernel, {}, dict[str, Any]()
     for kernel, desk in root["unfinished"].items():
-        ids = [one for one in desk if "." not in one]
+        ids = [one for one in missions.ids_on(desk) if "." not in one]
         counts[kernel] = len(ids)
         if kernel == me:
             own = {one: desk[one] for one in ids}
@@ -56,13 +56,13 @@ def take_over(root: Root, kernel: str) -> list[str]:
 
     Its desk stays, empty: what it stores meanwhile, if it lives after all, must not get lost.
     """
-    desk = root["unfinished"].get(kernel, {})
-    if kernel == connection_of(root).db().kernel:
+    desk = root["unfinished"].get(kernel)
+    if not desk or kernel == connection_of(root).db().kernel:
         return []
-    taken = dict(desk)
-    for mission_id, obj in taken.items():
-        del desk[mission_id]  # one by one: a bucket that changes meanwhile is a conflict
-        missions.own(root, mission_id, obj)
+    taken = missions.ids_on(desk)
+    missions.put_keys(root, desk, taken)
+    for mission_id in taken:  # one by one: a bucket that changes meanwhile is a conflict
+        missions.own(root, mission_id, desk.pop(mission_id))
     return [one for one in taken if "." not in one]
 
 
