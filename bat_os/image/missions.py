@@ -50,6 +50,9 @@ SHARDS: Final = 64
 # Ids are hexadecimal; what begins so, on a desk, is a key, and sorts before them.
 _KEY: Final = "#"
 _IDS: Final = "$"
+# An entry that stays on each desk. Trees merge what two transactions did to one node, unless one
+# of them took its first entry or left it empty; and the first to be accepted is the first to end.
+_FIRST: Final = ""
 # Who acts in a state, and what they do.
 WHO: Final[dict[State, tuple[str, str]]] = {
     State.IDLE: ("ORCHESTRATOR", "makes the mission record"),
@@ -151,7 +154,10 @@ def own(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> str:
     if me or "owner" in obj.slots:
         obj.slots |= {"owner": me, "epoch": obj.slots.get("epoch", -1) + 1}
         obj._p_changed = True
-    tree_of(root["unfinished"], me)[mission_id] = obj
+    desk = tree_of(root["unfinished"], me)
+    if _FIRST not in desk:
+        desk[_FIRST] = None
+    desk[mission_id] = obj
     return me
 
 
