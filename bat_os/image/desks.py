@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
 
+from bat_os.core.mission import MissionResumed
 from bat_os.image import missions
 from bat_os.image.objects import connection_of, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
+
+    from bat_os.image.missions import Record
 
     Root = MutableMapping[str, Any]
 
@@ -101,6 +104,31 @@ def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
     for mission_id in mission_ids:
         if mission_id in desk:
             _count(root, mission_id, -1)
+
+
+def resume(
+    root: MutableMapping[str, Any],
+    mission_id: str,
+    *,
+    more: bool = False,
+    leave: Callable[[MutableMapping[str, Any], Record], MissionResumed] | None = None,
+) -> Record:
+    """Have a mission that failed run again, from the state in which it failed; return it.
+
+    ``leave`` returns the event for one that has to be let do something.
+
+    Raises:
+        TransitionError: It did not fail, or what it may draw is used up (``more`` allows it more).
+        DamagedError: Its brief is not what was accepted.
+    """
+    record = missions.check(root, mission_id)
+    after = record.mission.advance(leave(root, record) if leave else MissionResumed(more))
+    obj = root["missions"].pop(mission_id)
+    missions.own(root, mission_id, obj)
+    obj.slots.pop("withdrawn", None)
+    obj.slots["attempts"] = 0
+    missions.write(root, mission_id, after)
+    return missions.read(root, mission_id)
 
 
 def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:

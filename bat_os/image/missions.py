@@ -10,9 +10,8 @@ what has ended is kept for KEEP_SECONDS. All functions here work on the root ins
     keys         shard -> key -> id                  written when a brief is accepted
 
 Only the kernel whose desk a mission lies on runs and writes it; a lone kernel is "". Kernels that
-share an image do not conflict: each has its desk, and keys are spread over SHARDS trees. A lone
-kernel, which meets nobody there, lays the key on its desk, "#" + key -> id, until the mission has
-ended: then an accepted brief is one record less, and its client waits for them.
+share an image do not conflict: each has its desk, and keys are spread over SHARDS trees. A lone one
+lays the key on its desk, "#" + key -> id, until the mission ends: one record less to wait for.
 
 A mission's parent is the prototype of its state, so what a state has to say (who acts, what
 they do) is inherited, and a transition is a change of parent. Which state follows which is
@@ -25,21 +24,20 @@ has advanced since it was read. FencedError: another kernel owns the mission.
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import dataclass
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.mission import Mission, MissionFailed, MissionResumed, State
+from bat_os.core.mission import Mission, MissionFailed, State
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, FencedError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image import grants
 from bat_os.image.objects import UvmObject, connection_of, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+    from collections.abc import Collection, Iterator, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
 
@@ -47,12 +45,9 @@ if TYPE_CHECKING:
 RECORD: Final = "mission "
 KEEP_SECONDS: Final = 7 * 86_400
 SHARDS: Final = 64
-# Ids are hexadecimal; what begins so, on a desk, is a key, and sorts before them.
-_KEY: Final = "#"
-_IDS: Final = "$"
-# An entry that stays on each desk. Trees merge what two transactions did to one node, unless one
-# of them took its first entry or left it empty; and the first to be accepted is the first to end.
-_FIRST: Final = ""
+# Ids are hexadecimal: keys sort before them. _FIRST stays on each desk: trees do not merge changes
+# of a node of which one took its first entry, and what was accepted first ends first.
+_FIRST, _KEY, _IDS = "", "#", "$"
 # Who acts in a state, and what they do.
 WHO: Final[dict[State, tuple[str, str]]] = {
     State.IDLE: ("ORCHESTRATOR", "makes the mission record"),
@@ -155,8 +150,7 @@ def own(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> str:
         obj.slots |= {"owner": me, "epoch": obj.slots.get("epoch", -1) + 1}
         obj._p_changed = True
     desk = tree_of(root["unfinished"], me)
-    if _FIRST not in desk:
-        desk[_FIRST] = None
+    desk.setdefault(_FIRST, None)
     desk[mission_id] = obj
     return me
 
@@ -200,31 +194,6 @@ def put_keys(root: Mapping[str, Any], desk: Any, mission_ids: Collection[str]) -
     for name in [name for name, known in desk.items(max=_IDS) if known in mission_ids]:
         key = name.removeprefix(_KEY)
         tree_of(root["keys"], shard_of(key))[key] = desk.pop(name)
-
-
-def resume(
-    root: MutableMapping[str, Any],
-    mission_id: str,
-    *,
-    more: bool = False,
-    leave: Callable[[MutableMapping[str, Any], Record], MissionResumed] | None = None,
-) -> Record:
-    """Have a mission that failed run again, from the state in which it failed; return it.
-
-    ``leave`` returns the event for one that has to be let do something.
-
-    Raises:
-        TransitionError: It did not fail, or what it may draw is used up (``more`` allows it more).
-        DamagedError: Its brief is not what was accepted.
-    """
-    record = check(root, mission_id)
-    after = record.mission.advance(leave(root, record) if leave else MissionResumed(more))
-    obj = root["missions"].pop(mission_id)
-    own(root, mission_id, obj)
-    obj.slots.pop("withdrawn", None)
-    obj.slots["attempts"] = 0
-    write(root, mission_id, after)
-    return read(root, mission_id)
 
 
 def read(root: Mapping[str, Any], mission_id: str) -> Record:
@@ -294,28 +263,6 @@ def forget_key(root: Mapping[str, Any], key: object, mission_id: str) -> None:
         del root["keys"][shard_of(key)][key]
 
 
-def ended(obj: UvmObject) -> float:
-    """Return when a mission ended; infinity while it has not, or where that is unreadable."""
-    answer, accepted = obj.slots.get("answer"), obj.slots.get("accepted")
-    if type(answer) is not dict or type(accepted) is not float:
-        return math.inf
-    body = answer.get("body")
-    took = body.get("seconds") if type(body) is dict else None
-    return accepted + took if isinstance(took, int | float) else accepted
-
-
 def state_name(state: State) -> str:
     """Return the root name of the prototype of ``state``."""
     return f"state_{state}_obj"
-
-
-def make_states(traits: UvmObject) -> list[UvmObject]:
-    """Return the prototypes, one for each state."""
-    prototypes = []
-    for state, (who, does) in WHO.items():
-        prototype = UvmObject(state_name(state), (traits,))
-        prototype.set_slot("state", str(state))
-        prototype.set_slot("persona", who)
-        prototype.set_slot("does", does)
-        prototypes.append(prototype)
-    return prototypes

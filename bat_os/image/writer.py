@@ -42,10 +42,9 @@ class Writer:
     def put(
         self, work: Callable[[Any], Any], tell: Callable[[Any], None], note: str, mission: str = ""
     ) -> _Waiting:
-        """Have ``work(root)`` committed, whoever waits for it; ``tell`` gets the outcome.
+        """Have ``work(root)`` committed; ``tell`` gets what it returned, or a BatError.
 
-        The outcome is what ``work`` returned, or a BatError. ``work`` raises a BatError before it
-        has changed anything, or none. ``tell`` is called once, in the loop, and raises nothing.
+        It raises a BatError before it has changed anything, or none.
         """
         waiting = work, tell, note, mission
         self._waiting.append(waiting)
@@ -95,7 +94,7 @@ class Writer:
 
 
 def settle(told: asyncio.Future[Any], outcome: Any) -> None:
-    """Give a future what became of a commit, unless whoever waited has gone."""
+    """Give a future the outcome of a commit, unless its task was cancelled."""
     if not told.done():
         (told.set_exception if isinstance(outcome, BatError) else told.set_result)(outcome)
 

@@ -159,7 +159,7 @@ async def test_another_kernel_withdraws_a_mission_and_its_owner_sees_that(image)
     assert (await do(image, "b", desks.look)).withdrawn == frozenset()
     await do(image, "a", end)
     assert not await do(image, "b", lambda root: desks.withdraw(root, "m1"))
-    await do(image, "a", lambda root: missions.resume(root, "m1"))
+    await do(image, "a", lambda root: desks.resume(root, "m1"))
     assert (await do(image, "a", desks.look)).withdrawn == frozenset()
 
 

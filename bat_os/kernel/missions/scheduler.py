@@ -222,7 +222,7 @@ class Scheduler:
     ) -> None:
         """Have a mission that failed go on, from the state in which it failed.
 
-        ``leave`` is as ``bat_os.image.missions.resume`` takes it.
+        ``leave`` is as ``bat_os.image.desks.resume`` takes it.
 
         Raises:
             ArgumentsError: It did not fail, or needs ``more`` batches to go on.
@@ -231,7 +231,7 @@ class Scheduler:
         with self.room(""):
             try:
                 record = await self._context.image.transact(
-                    lambda root: missions.resume(root, mission_id, more=more, leave=leave),
+                    lambda root: desks.resume(root, mission_id, more=more, leave=leave),
                     note="resume a mission that failed",
                     mission=mission_id,
                 )
