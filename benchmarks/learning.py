@@ -344,11 +344,17 @@ def load(path: Path) -> list[Case]:
 
 
 @asynccontextmanager
-async def mind_in(folder: Path, candidates: int) -> AsyncIterator[KernelContext]:
-    """Give the mind of the image in ``folder``, which is awakened where it is new."""
+async def mind_in(
+    folder: Path, candidates: int, adapters: str = ""
+) -> AsyncIterator[KernelContext]:
+    """Give the mind of the image in ``folder``, which is awakened where it is new.
+
+    ``adapters`` is a folder in it with some to take in; default: those that ship.
+    """
     home = Home(folder)
     home.prepare()
-    parts = assemble(home, Settings(home=str(folder), candidates=candidates))
+    settings = Settings(home=str(folder), candidates=candidates, lora_staging_dir=adapters)
+    parts = assemble(home, settings)
     mind = parts.mind
     await mind.image.transact(
         lambda root: awaken(

@@ -189,7 +189,9 @@ class Daemon:
         self._folder, self._checkout = folder, checkout
         rules = {f"def skill_{n}(self": f" return number * {n + 2} + 1" for n in range(days)}
         script = write_script(folder / "script.jsonl", rules)
-        self.environ = os.environ | clock.environ | {
+        # Byte code is kept, as it is for a person, whatever this machine is set to.
+        ours = {key: kept for key, kept in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        self.environ = ours | clock.environ | {
             "BATOS_ENGINE": "scripted", "BATOS_SCRIPT": str(script), "BATOS_POLITE": "false",
             "TZ": "UTC", "BATOS_TCP_PORT": "-1",
         }  # fmt: skip
@@ -640,7 +642,7 @@ class Year:
         size, put = self.daemon.image.stat().st_size / 1e6, self.known.bytes / 1e6
         print(
             f"day {day + 1} ({today}): image {size:.1f} MB, put in {put:.2f} MB, memory "
-            f"{self.figures.memory[-1]:.0f} MB, last start {self.figures.starts[-1]:.2f} s, "
+            f"{self.figures.memory[-1]:.0f} MB, "
             f"{len(self.figures.wrong)} wrong",
             flush=True,
         )

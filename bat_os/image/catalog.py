@@ -142,30 +142,27 @@ class KnowledgeCatalog(CatalogUpkeep):
         return len(passages)
 
     def leave(
-        self,
-        doc_id: str,
-        title: str,
-        passages: Sequence[str],
-        vectors: NDArray[np.float32] | bytes,
-        *,
-        kind: Kind,
-        meta: Mapping[str, Any],
-    ) -> None:
-        """Add a short document as ``add`` does, to be found at once and folded in later.
+        self, doc_id: str, title: str, passages: Sequence[str | Chunk], vectors: Any, **about: Any
+    ) -> int:
+        """Add a document as ``add`` does, to be found at once and folded in later.
 
-        A catalog that is small yet, whose index of words has no segments, takes it in at once.
+        A long one is added now, and each while a fold is due, or while the catalog is so small that
+        its index of words has no segments.
         """
-        if not isinstance(self._text, SegmentedText):
-            self.add(doc_id, title, passages, vectors, kind=kind, meta=meta)
-            return
+        kind, meta = about.get("kind", "document"), about.get("meta") or {}
+        due = sum(len(tray.lessons) for tray in self.trays.values()) >= inbox.WORTH
+        is_now = len(passages) > inbox.LONG or (kind == "document" and due)
+        if is_now or not isinstance(self._text, SegmentedText):
+            return self.add(doc_id, title, passages, vectors, **about)
         rows = as_rows(vectors, len(passages), self.dimensions)
         check(meta, where="meta")
         self.remove(doc_id)
         document = Document(doc_id, title, kind, passages, 0)
-        document.meta = dict(meta)
+        document.meta, document.lines = dict(meta), tuple(about.get("lines", ()))
         if not isinstance(self.trays, OOBTree):  # an early image of format 5
             self.trays = OOBTree()
         inbox.put(self.trays, self._p_jar.db().kernel if self._p_jar else "", document, rows)
+        return len(passages)
 
     def fold(self, limit: int = sys.maxsize) -> int:
         """Move up to ``limit`` of the documents that wait into the indexes; return how many."""

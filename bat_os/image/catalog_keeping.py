@@ -1,6 +1,6 @@
 """What a catalog service does for the catalog as a whole: what ships, folds, new vectors, checks.
 
-lessons wait in the catalog's inbox  >  keep_folding: many of them into the indexes at once
+lessons wait in the catalog's inbox  >  keep_folding: WORTH and more into the indexes at once
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bat_os.core.values import Counted, ignore_progress
 from bat_os.errors import BatError
 from bat_os.failpoints import cross
 from bat_os.image.catalog import catalog_in
-from bat_os.image.knowledge.inbox import FOLD, lessons_in
+from bat_os.image.knowledge.inbox import FOLD, WORTH, lessons_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 REINDEX_PASSAGES: Final = 64
 VERIFY_DOCUMENTS: Final = 200
-EVERY: Final = 30.0  # seconds between two folds; search finds what waits, a little slower
+EVERY: Final = 30.0  # seconds between two looks
 
 
 class CatalogKeeping:
@@ -69,11 +69,14 @@ class CatalogKeeping:
         return await self.change(work, "index what was learned")
 
     async def keep_folding(self) -> None:
-        """Fold all that waits, now and then, for ever. One kernel of several does."""
+        """Fold all that waits whenever it is worth it, for ever. One kernel of several does."""
         while True:
             await asyncio.sleep(EVERY)
             try:
-                if await self._image.read(("inbox",), _count_lessons, note="look for lessons"):
+                waiting = await self._image.read(
+                    ("inbox",), _count_lessons, note="look for lessons"
+                )
+                if waiting >= WORTH:
                     self.waits_since = self.waits_since or time.monotonic()
                     while await self.fold():
                         pass
@@ -174,6 +177,7 @@ class CatalogKeeping:
                 stop = start + len(passages)
                 catalog.add(doc_id, title, passages, vectors[start:stop], kind=kind, meta=meta)
                 start = stop
+            catalog.condense()
             return len(new)
 
         return await self.change(replace, f"replace what is {kind}")

@@ -145,7 +145,7 @@ class CatalogService(CatalogKeeping):
 
         def add(root: Root) -> int:
             mark_dependants(root, doc_id, at=now)
-            return catalog_in(root).add(doc_id, title, chunks, vectors, **more)
+            return catalog_in(root).leave(doc_id, title, chunks, vectors, **more)
 
         return {"doc_id": doc_id, "passages": len(chunks), "changed": True}, add
 

@@ -8,10 +8,11 @@
       ──→ checkpoint-000120/   every ten steps, and each minute: where the next start goes on
       ──→ adapter/  the adapter, once all steps are done
 
-It prints one JSON object a line: ``step``, ``of``, ``loss``, ``left`` (seconds of processor time).
-A byte on its standard input, or the end of it, has it end the step, write a checkpoint, and exit
-with PAUSED. It may be stopped and killed anywhere: the next start goes on from the last
-checkpoint, and with one thread the adapter is the same, bit for bit.
+It prints one JSON object a line: ``step``, ``of``, ``loss``, ``each`` and ``left`` (seconds of a
+step and to the end, as fast as it has gone so far). A byte on its standard input, or the end of it,
+has it end the step, write a checkpoint, and exit with PAUSED; before the first step, while it
+unpacks and loads, it exits at once. It may be stopped and killed anywhere: the next start goes on
+from the last checkpoint, and with one thread the adapter is the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -70,29 +71,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(arguments) != 1:
         sys.stdout.write("usage: python -m bat_os.training.forge RUN_FOLDER\n")
         return 2
-    wanted = _listen()
+    pause = _Pause()
     if hasattr(os, "nice"):
         os.nice(NICE)
     try:
-        return _run(Path(arguments[0]), wanted)
+        return _run(Path(arguments[0]), pause)
     except (BatError, OSError) as error:
         _say(error=str(error))
         return 1
 
 
-def _listen() -> threading.Event:
-    """Return an event that is set once the daemon wants a pause, or has gone."""
-    wanted = threading.Event()
+class _Pause:
+    """Whether the daemon wants a pause, or has gone.
 
-    def wait() -> None:
+    Attributes:
+        can_wait: It trains, and ends by itself; before that there is nothing to keep.
+    """
+
+    def __init__(self) -> None:
+        self.can_wait = False
+        self._wanted = threading.Event()
+        threading.Thread(target=self._listen, name="pause", daemon=True).start()
+
+    def is_set(self) -> bool:
+        return self._wanted.is_set()
+
+    def _listen(self) -> None:
         os.read(0, 1)  # not sys.stdin, whose lock would be held while the process ends
-        wanted.set()
+        self._wanted.set()
+        if not self.can_wait:
+            os._exit(PAUSED)  # a base that is half unpacked is unpacked anew
 
-    threading.Thread(target=wait, name="pause", daemon=True).start()
-    return wanted
 
-
-def _run(folder: Path, pause: threading.Event) -> int:
+def _run(folder: Path, pause: _Pause) -> int:
     order = parse_json((folder / ORDER).read_bytes(), Order, ArgumentsError, ORDER)
     records = (folder / RECORDS).read_text(encoding="utf-8")
     shipped, own = _examples(order, records)
@@ -129,18 +140,20 @@ def _train(
     lessons: Sequence[Lesson],
     folder: Path,
     facts: dict[str, str],
-    pause: threading.Event,
+    pause: _Pause,
     steps: int,
 ) -> bool:
     """Train to the end; return False if a pause was wanted before."""
     from bat_os.training import checkpoints
 
-    begun, first = time.process_time(), apprentice.step
+    pause.can_wait = True
+    begun, first = time.monotonic(), apprentice.step
     kept = [apprentice.step, time.monotonic()]
 
     def tell(step: int, loss: float) -> None:
-        each = (time.process_time() - begun) / (step - first)
-        _say(step=step, of=steps, loss=round(loss, 4), left=round(each * (steps - step)))
+        each = (time.monotonic() - begun) / (step - first)
+        left = round(each * (steps - step))
+        _say(step=step, of=steps, loss=round(loss, 4), each=round(each, 1), left=left)
 
     def goes_on() -> bool:
         due = apprentice.step - kept[0] >= STEPS_APART

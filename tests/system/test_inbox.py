@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from bat_os.errors import KernelUnreachableError
 from tests.system.test_history import send
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -21,7 +22,9 @@ async def test_a_lesson_is_found_once_after_a_kill_in_the_fold(kernel_process):
     async with kernel_process.client() as kernel:
         assert await send(kernel, "give_seven") == 7
         waiting = await find(kernel)
-    assert len(waiting) == 1
+        assert len(waiting) == 1
+        with pytest.raises(KernelUnreachableError):
+            await kernel.request("verify", timeout=120)  # indexes what waits
     await asyncio.to_thread(kernel_process.process.wait, 120)
     assert kernel_process.wait() == -signal.SIGKILL
     kernel_process.start()

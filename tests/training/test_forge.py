@@ -124,6 +124,15 @@ def test_ended_anywhere_it_goes_on_and_the_adapter_is_the_same_bit_for_bit(
     assert run.weights == whole.weights
 
 
+def test_a_pause_before_the_first_step_ends_it_at_once(base, tmp_path):
+    run = Run(tmp_path / "run", base, **FEW)
+    with run.start() as child:
+        child.stdin.close()
+        assert child.stdout.read() == ""
+    assert child.returncode == PAUSED
+    assert not list(run.folder.glob("checkpoint-*"))
+
+
 def test_a_damaged_checkpoint_is_passed_over_and_one_of_other_lessons_is_not_used(base, tmp_path):
     run = Run(tmp_path / "run", base, **FEW)
     run.until(25, press)

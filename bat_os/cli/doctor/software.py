@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from bat_os.app.cells import CELLS
 from bat_os.app.models import probe_device
-from bat_os.app.wiring import CELLS
 from bat_os.cli.doctor.outcome import Outcome, broken, join, ok, warning
 from bat_os.cli.environment import find_fault, list_unread, load
 from bat_os.core.settings import FILE, PREFIX, Settings

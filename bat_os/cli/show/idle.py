@@ -199,9 +199,13 @@ def _show_forging(forge: Mapping[str, Any], screen: Screen) -> None:
             screen.note(f"{forge['near']} more are too much like the exam to learn from")
     else:
         done = ""
-        if "step" in forge:
+        if "does" in forge and state == "training":
+            done = f", {forge['does']}"
+        elif "step" in forge:
+            each = forge.get("each", "?")  # an older daemon does not say it
             done = (
-                f", step {forge['step']} of {forge['of']}, {forge['left'] // 60 + 1} minutes left"
+                f", step {forge['step']} of {forge['of']}, {each} s a step, "
+                f"about {forge['left'] // 60 + 1} minutes left"
             )
         elif "tried" in forge:
             done = f", {forge['tried']} of {forge['of']} sets of drafts"

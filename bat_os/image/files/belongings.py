@@ -271,8 +271,9 @@ class _Writer:
         table.writerow(("counter", "unit", "at", "number"))
         logs = _slot(root, COUNTERS, "logs")
         for name, kept in logs.items():
-            table.writerows((name, kept["unit"], e["at"], e["number"]) for e in kept["log"])
-            if not kept["log"]:
+            rows = [row for entry in kept["log"] for row in _by_day(entry)]
+            table.writerows((name, kept["unit"], *row) for row in rows)
+            if not rows:
                 table.writerow((name, kept["unit"], "", ""))
         self._put("counters.csv", out.getvalue())
         self._count("counters", len(logs))
@@ -406,6 +407,15 @@ def _slot(root: Root, name: str, slot: str) -> dict[str, Any]:
 
 def _day(moment: float) -> str:
     return dt.datetime.fromtimestamp(moment).astimezone().date().isoformat()
+
+
+def _by_day(entry: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return when and how much was counted; counters_obj keeps what is older by month."""
+    days = entry.get("days")
+    if days is None:
+        return [(entry["at"], entry["number"])]
+    month = entry["at"][:8]
+    return [(f"{month}{day:02d}T00:00:00", count) for day, count in enumerate(days, 1) if count]
 
 
 def _as_markdown(document: Document) -> str:

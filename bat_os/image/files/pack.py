@@ -23,6 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import to_builtins
+from persistent.mapping import PersistentMapping
 from ZODB.POSException import POSKeyError
 from ZODB.utils import p64, u64, z64
 
@@ -60,7 +61,7 @@ MAX_DAYS: Final = 36_500.0
 FLOOR: Final = 16 << 20
 # Times the size after the last pack; the second if that is a WEEK ago.
 GROWN: Final = 2.0
-LATER: Final = 7 / 6
+LATER: Final = 11 / 10
 WEEK: Final = 7 * 86_400.0
 PAUSE: Final = 3600.0
 POLICY: Final = "pack_policy"
@@ -91,7 +92,7 @@ class Policy(Record, frozen=True):
 def should_pack(size: int, packed: int, since: float, policy: Policy) -> bool:
     """Return True when the file has grown since the last pack and is worth it.
 
-    It has doubled, or is a sixth larger and the last pack is a week ago.
+    It has doubled, or is a tenth larger and the last pack is a week ago.
     ``packed`` is the size after the last pack, or 0, and ``since`` the seconds since then.
 
     >>> should_pack(300 << 20, 140 << 20, 1e5, Policy())
@@ -332,11 +333,14 @@ def _read(oid: bytes, record: bytes) -> tuple[str, list[bytes]]:
 def clock_steady_for(root: MutableMapping[str, Any], now: float) -> float:
     """Return for how many seconds the clock has not jumped; infinity where it never has.
 
-    Writes a note when it jumped, and every NOTE_EVERY seconds.
+    Writes a note when it jumped, and every NOTE_EVERY seconds; into a record of its own, as that
+    of the root is large.
     """
     note = root.get(CLOCK, {"seen": now, "steady": math.inf})
     gap, steady = now - note["seen"], float(note["steady"])
     steady = steady + max(gap, 0.0) if -_SLACK <= gap <= FORWARD else 0.0
     if CLOCK not in root or steady == 0.0 or gap >= NOTE_EVERY:
-        root[CLOCK] = {"seen": now, "steady": steady}
+        if not isinstance(note, PersistentMapping):  # what earlier versions have in the root
+            note = root[CLOCK] = PersistentMapping()
+        note.update(seen=now, steady=steady)
     return steady

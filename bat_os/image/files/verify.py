@@ -181,7 +181,7 @@ def _set_aside(root: Root, one: Damage) -> Any:
         catalog = catalog_in(root)
         kept = catalog.document(one.key)
         # Else a reference leads elsewhere, and it stays as it is.
-        if isinstance(kept, Document) and catalog._starts.get(kept.first) is kept:
+        if isinstance(kept, Document) and catalog.holds(kept, one.key):
             catalog.remove(one.key)
             return kept
     return None

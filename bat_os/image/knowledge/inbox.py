@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Lesson = tuple[Document, Entry]
 
 FOLD: Final = 64
+WORTH: Final = 24  # lessons; a fold writes some 20 kB that the next replaces, however few they are
+LONG: Final = 32  # passages; a longer document does not wait
 _TRAY_SHIFT: Final = 32  # passages of one tray; the catalog's own ids lie below the first
 
 

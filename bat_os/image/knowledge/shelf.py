@@ -84,21 +84,16 @@ class SegmentCache:
     def get(self, entry: Entry, unpack: Callable[[Parts], Any]) -> Any:
         """Return the rows of an entry."""
         _, digest, segment, _, _ = entry
-        rows = self._rows.get(digest)
-        if rows is None:
-            rows = unpack(load(digest, segment))
-            with self._lock:
-                rows = self._rows.setdefault(digest, rows)
-        return rows
+        return self.made(digest, lambda: unpack(load(digest, segment)))
 
     def made(self, key: bytes, make: Callable[[], Any]) -> Any:
         """Return what was made for a key before, or make it."""
-        if key not in self._rows:
+        made = self._rows.get(key)
+        if made is None:
             made = make()
             with self._lock:
-                self._rows[key] = made
-            return made
-        return self._rows[key]
+                made = self._rows.setdefault(key, made)
+        return made
 
     def keep(self, digests: Iterable[bytes]) -> None:
         """Forget all rows but these."""
@@ -154,6 +149,12 @@ class Shelf(Persistent):
             kept for entry in self.entries if (kept := self._alive(entry) if entry[4] else entry)
         )
 
+    def condense(self) -> None:
+        """Merge all segments that are not full, unless that were over MAX_ROWS rows."""
+        small = [entry for entry in self.entries if entry[0] < FULL_ROWS]
+        if len(small) > 1 and sum(entry[0] for entry in small) <= MAX_ROWS:
+            self._merge(small)
+
     def digests(self) -> list[bytes]:
         """Return the SHA-256 of all segments."""
         return [entry[1] for entry in self.entries]
@@ -169,8 +170,7 @@ class Shelf(Persistent):
 
     def merge_step(self) -> bool:
         """Merge one group of segments; return False when there is none left to merge."""
-        group = self._ripe(MAX_ROWS)
-        if group:
+        if group := self._ripe(MAX_ROWS):
             self._merge(group)
         return bool(group)
 

@@ -13,6 +13,7 @@ from persistent import Persistent
 
 from bat_os.image.knowledge import text as words
 from bat_os.image.knowledge.document import facets_of
+from bat_os.image.knowledge.shelf import Shelf
 from bat_os.image.knowledge.text import SegmentedText
 from bat_os.image.knowledge.vectors import VectorIndex, is_same
 
@@ -65,6 +66,20 @@ class CatalogUpkeep(Persistent):
         words.index_passages(self._text, document.first, document.indexed())
         self.vectors.remove(document.first, document.stop)
         self.waiting.insert(document.first)
+
+    def holds(self, document: Document, doc_id: str) -> bool:
+        """Return whether a document is found by its passages, or waits, under an id."""
+        waits = self.document(doc_id) is document and document.doc_id == doc_id
+        return self._starts.get(document.first) is document or waits
+
+    def condense(self) -> None:
+        """Merge the segments that are not full, after many documents came at once.
+
+        Each change of an index writes the list of its segments, so that few are cheaper for ever.
+        """
+        for shelf in (self.vectors, self._text):
+            if isinstance(shelf, Shelf):
+                shelf.condense()
 
     def purge(self) -> None:
         """Drop from the indexes what removed passages have left in them."""

@@ -38,12 +38,13 @@ class Child:
     """One process that trains.
 
     Attributes:
-        said: What it said last: ``step``, ``of``, ``loss``, ``left``.
+        said: What it said last: ``step``, ``of``, ``loss``, ``each``, ``left``; or ``does``.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._stopped = False
         self.said: dict[str, Any] = {}
 
@@ -62,7 +63,9 @@ class Child:
             cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        watch = asyncio.create_task(self._give_way(is_quiet, may_work), name="the forge gives way")
+        watch = self._watch = asyncio.create_task(
+            self._give_way(is_quiet, may_work), name="the forge gives way"
+        )
         try:
             assert process.stdout is not None, "a pipe was asked for"  # noqa: S101 - for mypy
             async for line in process.stdout:
@@ -80,10 +83,12 @@ class Child:
         return status == 0
 
     def pause(self) -> None:
-        """Have it end the step, write a checkpoint and end."""
+        """Have it end the step, write a checkpoint and end; at once if it does not train yet."""
         process = self._process
         if process is None or process.stdin is None or process.stdin.is_closing():
             return
+        if self._watch is not None:
+            self._watch.cancel()  # a message, such as this one, would stop it on its way
         process.stdin.close()
         self._send("SIGCONT")
 

@@ -9,6 +9,7 @@ image is not touched.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.choosing import meaning, same
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     Draw = Callable[[Sequence[Prompt], Sampling], Awaitable[Sequence[Completion]]]
 
 MAX_OWN: Final = 50  # of the last methods that this mind has installed
+_RULES: Final = ("kernel/exam/briefs.jsonl", "kernel/exam/sitting.py", "kernel/forge/comparing.py",
+                 "core/gate.py")  # fmt: skip
 _LARGEST_SEED: Final = 1 << 31
 
 
@@ -66,6 +69,15 @@ def as_task(record: Mapping[str, Any]) -> list[Task]:
     selector, _, params = record["call"].removesuffix(")").partition("(")
     names = [name for name in params.split(", ") if name]
     return [Task(record["wish"], selector, names, {}, tests, "", "")] if tests else []
+
+
+def digest_rules() -> str:
+    """Return a digest of what decides: the tasks, how they are tried, and the gates.
+
+    It stands in the record of a run, so that it is seen where something has changed them.
+    """
+    package = resources.files("bat_os")
+    return digest("\n".join((package / place).read_text("utf-8") for place in _RULES))
 
 
 @dataclass(frozen=True, slots=True)

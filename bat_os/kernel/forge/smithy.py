@@ -32,7 +32,7 @@ from bat_os.image import runs
 from bat_os.image.history import entries
 from bat_os.kernel.exam.sitting import read_paper
 from bat_os.kernel.forge.child import ADAPTER, ORDER, QUIET_SECONDS, RECORDS, Child
-from bat_os.kernel.forge.comparing import Side, Trial, find_tasks, side_of
+from bat_os.kernel.forge.comparing import Side, Trial, digest_rules, find_tasks, side_of
 from bat_os.kernel.idle.curator import alike_wishes, curate
 from bat_os.method.golden import GOLD, TRAIN, digest_of
 
@@ -141,10 +141,10 @@ class Smithy:
             stopped = (self._folder / _STOPPED).exists()
             state = "stopped" if stopped else "trying" if self._trial else "training"
             facts = {"run": about["run"], "records": len(about["records"])}
-            if self._child is not None:
-                facts |= self._child.said
             if self._trial is not None:
                 facts |= {"tried": self._trial.done, "of": self._trial.of}
+            else:
+                facts |= about.get("reached", {}) | (self._child.said if self._child else {})
         else:
             records, near = await self._gold()
             facts = {**await self._missing(records), "near": near}
@@ -300,7 +300,9 @@ class Smithy:
         try:
             status = await self._child.run(is_quiet, self._may)
         finally:
-            self._child = None
+            said, self._child = self._child.said, None
+            if "step" in said and (about := self._about()):
+                self._note({**about, "reached": said})  # ``status`` says it while nothing trains
         return status
 
     async def _try(self, about: Mapping[str, Any]) -> None:
@@ -308,6 +310,7 @@ class Smithy:
         number, name = about["run"], runs.adapter_of(about["run"])
         folder, base = self._folder / ADAPTER, about["model"]
         record = {key: about[key] for key in _KEPT}
+        record["rules"] = await asyncio.to_thread(digest_rules)
         try:
             await self._models.try_adapter(name, folder, base)
         except ModelError as error:

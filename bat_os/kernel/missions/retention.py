@@ -1,6 +1,7 @@
 """What the kernel does for its image while it serves: it packs, backs up, forgets old answers.
 
-Answers are kept for seven days. What a mission went through stays as a packed record
+Answers are kept for seven days, and go a week at a time: the records that they leave lie together,
+and each day would write the same ones again. What a mission went through stays as a packed record
 (``bat_os.image.history.experience``). After the clock has jumped, nothing is forgotten for another
 seven days (``bat_os.image.files.pack``).
 """
@@ -11,6 +12,7 @@ import asyncio
 import logging
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError
@@ -20,7 +22,7 @@ from bat_os.image.files.rotation import back_up_if_due
 from bat_os.image.history import experience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from pathlib import Path
 
     from bat_os.image.objects import UvmObject
@@ -34,10 +36,12 @@ AT_ONCE: Final = 500  # missions per transaction, so that the rest of the kernel
 
 
 async def keep_pruning(image: ImageStore) -> None:
-    """Prune now and once a day; ends when it is cancelled."""
+    """Prune now and once a day what is worth it; ends when it is cancelled."""
     while True:
         try:
-            if pruned := await prune_if_sure(image, time.time()):
+            now = time.time()
+            due = await image.transact(partial(is_due, now=now), note="look for old missions")
+            if pruned := await prune_if_sure(image, now, answers=due):
                 log.info("forgot %d missions that ended over 7 days ago", pruned)
         except BatError as error:  # a full disk, say; the next day tries again
             log.warning("old missions are kept for now: %s", error)
@@ -78,12 +82,25 @@ async def keep_backing_up(
         await asyncio.sleep(every)
 
 
-async def prune_if_sure(image: ImageStore, now: float) -> int:
-    """Prune answers, unless the clock jumped less than KEEP_SECONDS ago; return how many."""
+def is_due(root: Mapping[str, Any], now: float) -> bool:
+    """Return whether the oldest mission began twice KEEP_SECONDS ago."""
+    oldest = next(iter(root["missions"]), None)
+    return oldest is not None and oldest < f"{int((now - 2 * missions.KEEP_SECONDS) * 1000):012x}"
+
+
+async def prune_if_sure(image: ImageStore, now: float, *, answers: bool = True) -> int:
+    """Prune answers, or effects only, unless the clock jumped less than KEEP_SECONDS ago.
+
+    Returns:
+        How many answers are gone.
+    """
     if await _steady_seconds(image, now) < missions.KEEP_SECONDS:
         log.warning("the clock has jumped: answers are kept for now")
         return 0
-    return await prune_answers(image, now)
+    if answers:
+        return await prune_answers(image, now)
+    await _prune_effects(image, now)
+    return 0
 
 
 async def prune_answers(image: ImageStore, now: float) -> int:
@@ -102,12 +119,16 @@ async def prune_answers(image: ImageStore, now: float) -> int:
             note="prune old missions",
         )
         pruned += more
+    await _prune_effects(image, now)
+    return pruned
+
+
+async def _prune_effects(image: ImageStore, now: float) -> None:
     old = now - outbox.KEEP_SECONDS
     while await image.transact(
         lambda root: outbox.prune(root, old, AT_ONCE), note="prune old effects"
     ):
         pass
-    return pruned
 
 
 def prune(

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from bat_os.core.personas import PERSONAS
+from bat_os.engines.scripted import HashEmbedder
+from bat_os.image import catalog_keeping
 from bat_os.image.awakening import awaken
 from bat_os.image.catalog import catalog_in
-from bat_os.image.knowledge.inbox import FOLD, lessons_in
+from bat_os.image.catalog_service import CatalogService
+from bat_os.image.knowledge.inbox import FOLD, LONG, WORTH, lessons_in
 from bat_os.image.knowledge.shelf import SegmentCache
 from bat_os.image.knowledge.text import OKAPI_PASSAGES, SegmentedText
 from bat_os.image.store import ImageStore
@@ -119,6 +122,60 @@ async def test_facts_that_wait_are_seen_by_who_asks_for_facts_only(large):
         assert "fact:1" not in await do(large, look)
         assert cache.nbytes() > 0
         await do(large, lambda root: catalog_in(root).fold())
+
+
+async def test_a_document_waits_with_its_lines_unless_it_is_long_or_many_wait(large):
+    def read(root, number, count):
+        texts = [f"page {n} of number{number}" for n in range(count)]
+        rows = np.concatenate([vector(20_000 + 100 * number + n) for n in range(count)])
+        lines = [(n, n + 1) for n in range(count)]
+        catalog_in(root).leave(
+            f"document:{number}", f"n{number}", texts, rows, meta={}, lines=lines
+        )
+        return waiting(root)
+
+    def look(root):
+        (found, *_) = catalog_in(root).search(["page 2 of number1"], vector(20_102), top_k=1)
+        return found.doc_id, found.position, found.lines
+
+    assert await do(large, lambda root: read(root, 1, LONG)) == 1
+    assert await do(large, lambda root: read(root, 2, LONG + 1)) == 1
+    assert await do(large, look) == ("document:1", 2, (2, 3))
+    for number in range(WORTH - 1):
+        await do(large, lambda root, n=number: leave(root, n))
+    assert await do(large, lambda root: read(root, 3, 1)) == WORTH
+    while await do(large, lambda root: catalog_in(root).fold(FOLD)):
+        pass
+    assert await do(large, look) == ("document:1", 2, (2, 3))
+
+
+async def test_what_waits_is_folded_when_it_is_worth_it(large, monkeypatch):
+    monkeypatch.setattr(catalog_keeping, "EVERY", 0.001)
+    service, folds, looks = CatalogService(large, HashEmbedder()), asyncio.Queue(), asyncio.Queue()
+    read = large.read
+
+    async def look(*args, **more):
+        count = await read(*args, **more)
+        looks.put_nowait(count)
+        return count
+
+    monkeypatch.setattr(large, "read", look)
+
+    async def fold():
+        count = await CatalogService.fold(service)
+        folds.put_nowait(count)
+        return count
+
+    monkeypatch.setattr(service, "fold", fold)
+    for number in range(WORTH - 1):
+        await do(large, lambda root, n=number: leave(root, n))
+    keeping = asyncio.create_task(service.keep_folding())
+    assert [await looks.get() for _ in range(3)] == [WORTH - 1] * 3
+    assert folds.empty()
+    await do(large, lambda root: leave(root, WORTH))
+    assert await folds.get() == WORTH
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
 
 
 async def test_two_that_fold_at_once_index_each_lesson_once(large):

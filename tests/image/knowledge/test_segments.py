@@ -170,6 +170,18 @@ def test_large_merges_are_steps_of_their_own_and_bounded():
     assert len(index.entries) < FANOUT
 
 
+def test_what_came_in_many_parts_is_condensed_to_one_and_ranks_the_same():
+    index, rows = VectorIndex(), unit(300, 8)
+    for start in range(0, 300, 10):
+        index.add(np.arange(start, start + 10), rows[start : start + 10])
+    index.remove(40, 50)
+    before = index.rank(unit(3, 8, seed=1), None)
+    assert len(index.entries) > 1
+    index.condense()
+    assert len(index.entries) == 1
+    assert (len(index), index.rank(unit(3, 8, seed=1), None)) == (290, before)
+
+
 def test_removed_rows_of_a_large_segment_are_noted_first_and_dropped_later():
     index = VectorIndex()
     index.add(np.arange(4000), unit(4000, 8))

@@ -26,7 +26,7 @@ from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.idle import install
 from tests.kernel.exam.minds import able
-from tests.kernel.idle.test_heartbeat import Clock, beat_all
+from tests.kernel.idle.test_heartbeat import Clock, beat_all, graph
 from tests.kernel.minds import TINY, make_mind
 from tests.training.test_training import make_base
 
@@ -133,10 +133,17 @@ async def seen(image):
     return await image.transact(work, note="look")
 
 
+async def filled(image):
+    """Return all that objects hold, without entries that are empty: these count as not there."""
+    objects = await graph(image)
+    return {name: {key: value for key, value in slots.items() if value != "''"}
+            for name, slots in objects.items()}  # fmt: skip
+
+
 @pytest.mark.model
 @pytest.mark.system
 async def test_a_run_outlives_the_daemon_and_a_better_adapter_takes_its_place(world, image):
-    before = await seen(image)
+    before, objects = await seen(image), await filled(image)
     smithy, mind = world()
     with pytest.raises(ArgumentsError, match="50 more gold records and 20 more clusters"):
         await smithy.start()
@@ -167,6 +174,7 @@ async def test_a_run_outlives_the_daemon_and_a_better_adapter_takes_its_place(wo
 
     undone = await image.transact(lambda root: runs.undo(root, 1, at=2.0), note="undo")
     assert undone["outcome"] == "undone"
+    assert await filled(image) == objects
     assert (await seen(image))["writing"] == before["writing"]
     with pytest.raises(ArgumentsError, match="undone; only a promoted one"):
         await image.transact(lambda root: runs.undo(root, 1, at=2.0), note="undo")
@@ -188,6 +196,7 @@ async def test_one_that_writes_no_better_leaves_its_figures_and_nothing_else(
     assert after == before
     assert (run["outcome"], run["gates"][-1]["gate"]) == ("refused", "gain")
     assert run["gates"][-1]["figures"]["wishes"] == 8
+    assert run["rules"] == comparing.digest_rules()
     assert not (tmp_path / "forge").exists()
 
 
@@ -214,6 +223,27 @@ async def test_a_stopped_run_goes_on_when_it_is_started_again(world, image, tmp_
         await smithy.start()
         await until(smithy, lambda status: status["state"] == "idle")
     assert (await seen(image))["runs"][0]["outcome"] == "promoted"
+
+
+@pytest.mark.model
+@pytest.mark.system
+async def test_a_stop_is_not_held_up_by_its_own_message_and_status_says_how_far_it_is(
+    world, monkeypatch
+):
+    monkeypatch.setattr(child, "PATIENCE_SECONDS", 1e9)
+    smithy, _ = world()
+    async with kept(smithy):
+        await smithy.start(anyway=True)
+        await until(smithy, lambda status: status.get("step", 0) > 1)
+        smithy._examiner.is_quiet = lambda seconds: False  # somebody is there: the one who stops it
+        assert await smithy.stop()
+        async with asyncio.timeout(250):
+            while smithy._child is not None:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.05)
+    status = await smithy.status()
+    assert (status["state"], status["of"]) == ("stopped", 57)
+    assert status["step"] > 1
+    assert status["left"] == pytest.approx(status["each"] * (57 - status["step"]), abs=3)
 
 
 async def test_a_run_whose_end_is_in_the_image_is_not_tried_again(world, image, tmp_path):

@@ -8,7 +8,7 @@ from bat_os.core.brief import Brief
 from bat_os.core.mission import MissionFailed
 from bat_os.image import missions
 from bat_os.kernel.missions import retention as pruning
-from bat_os.kernel.missions.retention import prune_answers, prune_if_sure
+from bat_os.kernel.missions.retention import is_due, prune_answers, prune_if_sure
 
 DAY = 86_400.0
 NOW = 2_000_000_000.0
@@ -45,6 +45,16 @@ async def test_answers_older_than_seven_days_go_with_their_keys(image):
     assert await prune_answers(image, NOW) == 1
     assert await left(image) == ([fresh], ["k2"])
     assert await prune_answers(image, NOW) == 0
+
+
+async def test_answers_go_a_week_at_a_time(image):
+    assert not await image.transact(lambda root: is_due(root, NOW), note="empty")
+    await keep(image, 1, 13)
+    await keep(image, 2, 8)
+    assert not await image.transact(lambda root: is_due(root, NOW), note="look")
+    assert await image.transact(lambda root: is_due(root, NOW + 1.5 * DAY), note="look")
+    assert await prune_if_sure(image, NOW + 1.5 * DAY, answers=False) == 0
+    assert await prune_if_sure(image, NOW + 1.5 * DAY) == 2
 
 
 async def test_the_seven_days_begin_with_the_answer_and_what_has_none_stays(image):

@@ -6,6 +6,7 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
+from bat_os.image.objects import find
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say.about import undo
 from bat_os.kernel.say.acts import act
@@ -140,6 +141,11 @@ async def test_a_counter_that_is_used_every_day_stays_small_and_knows_each_day(k
         total = await send("add", "teas", 1, "", at)
     held = await send("entries", "teas")
     assert (total, len(held) < 100, held[-1]) == (130, True, {"at": at, "number": 1})
+    assert sum(entry["number"] for entry in held) == 130
+    stored = await knowing.image.transact(
+        lambda root: find(root, "counters_obj").slots["logs"]["teas"]["log"], note="look"
+    )
+    assert len(stored) <= 43
     day = (NOW - dt.timedelta(days=40)).date()
     span = f"{day}T00:00:00", f"{day + dt.timedelta(days=1)}T00:00:00"
     assert await send("total", "teas", *span) == 3

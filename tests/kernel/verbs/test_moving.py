@@ -177,7 +177,16 @@ async def test_a_second_import_changes_nothing_and_nothing_that_is_here_is_overw
 
 
 async def test_the_files_are_of_open_formats_and_hold_no_secret(two, tmp_path):
-    _, kernel, _, _ = two
+    thinking, kernel, _, _ = two
+
+    def age(root):
+        counters = find(root, "counters_obj")
+        past = {"at": "2026-01-01T00:00:00", "number": 7, "days": [0, 3, 0, 4]}
+        log = counters.slots["logs"]["swimming"]["log"]
+        counters.slots["logs"]["swimming"]["log"] = [past, *log]
+        counters._p_changed = True
+
+    await thinking.mind.image.transact(age, note="age")
     folder = tmp_path / "mine"
     await kernel.request("export.all", body={"folder": str(folder)}, timeout=60)
     texts = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.*")
@@ -189,8 +198,9 @@ async def test_the_files_are_of_open_formats_and_hold_no_secret(two, tmp_path):
     assert "- [x] milk\n- [ ] bread" in texts["lists.md"]
     rows = list(csv.DictReader(texts["counters.csv"].splitlines()))
     assert [(row["counter"], row["unit"], row["number"]) for row in rows] == [
-        ("swimming", "minutes", "40"), ("swimming", "minutes", "20"),
-    ]  # fmt: skip
+        ("swimming", "minutes", number) for number in ("3", "4", "40", "20")
+    ]
+    assert [row["at"] for row in rows[:2]] == ["2026-01-02T00:00:00", "2026-01-04T00:00:00"]
     events = Calendar.from_ical(texts["reminders.ics"]).walk("VEVENT")
     assert [str(event["summary"]) for event in events] == ["call Ann, and Bob"] * 2
     assert texts["documents/Bats.md"] == MARKDOWN
