@@ -138,9 +138,9 @@ def check(value: Any, *, where: str = "value") -> None:
                 "(None, bool, int, float, str, bytes, list, dict, datetime and the like)"
             )
         if kind is dict:
-            stack.extend((part, depth + 1) for pair in item.items() for part in pair)
+            stack += [(part, depth + 1) for parts in (item, item.values()) for part in parts]
         elif kind in _CONTAINERS:
-            stack.extend((part, depth + 1) for part in item)
+            stack += [(part, depth + 1) for part in item]
 
 
 def check_keys(keys: Collection[Any]) -> Collection[Any]:

@@ -17,7 +17,7 @@ from bat_os.image.catalog import ROOT_NAME as CATALOG
 from bat_os.image.catalog import catalog_in
 from bat_os.image.migrations import FORMAT as FORMAT
 from bat_os.image.migrations import migrate
-from bat_os.image.missions import make_states
+from bat_os.image.missions import WHO, state_name
 from bat_os.image.objects import Method, UvmObject
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def awaken(
         if not isinstance(traits, UvmObject):
             raise DamagedError("the image has lost traits_obj; restore a backup (batos restore)")
         _grant(traits, primitives)
-        for state in make_states(traits):  # an older program knew fewer
+        for state in _make_states(traits):  # an older program knew fewer
             if state.name not in root["objects"]:
                 root["objects"][state.name] = state
         return False
@@ -88,7 +88,7 @@ def _prototypes(personas: Mapping[str, Persona], primitives: Iterable[str]) -> l
         (catalog, "the fractal memory: documents, passages, learned methods"),
     ):
         obj.set_slot("about", about)
-    prototypes = [traits, model, genesis, orchestrator, catalog, *make_states(traits)]
+    prototypes = [traits, model, genesis, orchestrator, catalog, *_make_states(traits)]
     for persona in personas.values():
         obj = UvmObject(f"{persona.name.lower()}_obj", (model, traits))
         obj.set_slot("persona", persona.name)
@@ -101,3 +101,15 @@ def _grant(traits: UvmObject, primitives: Iterable[str]) -> None:
     for selector in primitives:
         if selector not in traits.slots:
             traits.set_slot(selector, Method(selector, primitive=selector))
+
+
+def _make_states(traits: UvmObject) -> list[UvmObject]:
+    """Return the prototypes, one for each state."""
+    prototypes = []
+    for state, (who, does) in WHO.items():
+        prototype = UvmObject(state_name(state), (traits,))
+        prototype.set_slot("state", str(state))
+        prototype.set_slot("persona", who)
+        prototype.set_slot("does", does)
+        prototypes.append(prototype)
+    return prototypes

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
 
+from bat_os.core.mission import MissionResumed
 from bat_os.image import missions
 from bat_os.image.objects import connection_of, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
+
+    from bat_os.image.missions import Record
 
     Root = MutableMapping[str, Any]
 
@@ -43,7 +46,7 @@ def look(root: Root) -> Desks:
     """Return what lies on all desks."""
     me, counts, own = connection_of(root).db().kernel, {}, dict[str, Any]()
     for kernel, desk in root["unfinished"].items():
-        ids = [one for one in desk if "." not in one]
+        ids = [one for one in missions.ids_on(desk) if "." not in one]
         counts[kernel] = len(ids)
         if kernel == me:
             own = {one: desk[one] for one in ids}
@@ -56,13 +59,13 @@ def take_over(root: Root, kernel: str) -> list[str]:
 
     Its desk stays, empty: what it stores meanwhile, if it lives after all, must not get lost.
     """
-    desk = root["unfinished"].get(kernel, {})
-    if kernel == connection_of(root).db().kernel:
+    desk = root["unfinished"].get(kernel)
+    if not desk or kernel == connection_of(root).db().kernel:
         return []
-    taken = dict(desk)
-    for mission_id, obj in taken.items():
-        del desk[mission_id]  # one by one: a bucket that changes meanwhile is a conflict
-        missions.own(root, mission_id, obj)
+    taken = missions.ids_on(desk)
+    missions.put_keys(root, desk, taken)
+    for mission_id in taken:  # one by one: a bucket that changes meanwhile is a conflict
+        missions.own(root, mission_id, desk.pop(mission_id))
     return [one for one in taken if "." not in one]
 
 
@@ -101,6 +104,31 @@ def put_down(root: Mapping[str, Any], mission_ids: Iterable[str]) -> None:
     for mission_id in mission_ids:
         if mission_id in desk:
             _count(root, mission_id, -1)
+
+
+def resume(
+    root: MutableMapping[str, Any],
+    mission_id: str,
+    *,
+    more: bool = False,
+    leave: Callable[[MutableMapping[str, Any], Record], MissionResumed] | None = None,
+) -> Record:
+    """Have a mission that failed run again, from the state in which it failed; return it.
+
+    ``leave`` returns the event for one that has to be let do something.
+
+    Raises:
+        TransitionError: It did not fail, or what it may draw is used up (``more`` allows it more).
+        DamagedError: Its brief is not what was accepted.
+    """
+    record = missions.check(root, mission_id)
+    after = record.mission.advance(leave(root, record) if leave else MissionResumed(more))
+    obj = root["missions"].pop(mission_id)
+    missions.own(root, mission_id, obj)
+    obj.slots.pop("withdrawn", None)
+    obj.slots["attempts"] = 0
+    missions.write(root, mission_id, after)
+    return missions.read(root, mission_id)
 
 
 def _count(root: Mapping[str, Any], mission_id: str, by: int) -> int:

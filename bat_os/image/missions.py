@@ -10,7 +10,8 @@ what has ended is kept for KEEP_SECONDS. All functions here work on the root ins
     keys         shard -> key -> id                  written when a brief is accepted
 
 Only the kernel whose desk a mission lies on runs and writes it; a lone kernel is "". Kernels that
-share an image do not conflict: each has its desk, and keys are spread over SHARDS trees.
+share an image do not conflict: each has its desk, and keys are spread over SHARDS trees. A lone one
+lays the key on its desk, "#" + key -> id, until the mission ends: one record less to wait for.
 
 A mission's parent is the prototype of its state, so what a state has to say (who acts, what
 they do) is inherited, and a transition is a change of parent. Which state follows which is
@@ -23,22 +24,20 @@ has advanced since it was read. FencedError: another kernel owns the mission.
 from __future__ import annotations
 
 import json
-import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
-from bat_os.core.mission import Mission, MissionFailed, MissionResumed, State
-from bat_os.core.scopes import PERSON
+from bat_os.core.mission import Mission, MissionFailed, State
 from bat_os.core.values import to_wire
 from bat_os.errors import DamagedError, FencedError, KeyReusedError, NotFoundError, TransitionError
 from bat_os.image import grants
 from bat_os.image.objects import UvmObject, connection_of, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Collection, Iterator, Mapping, MutableMapping
 
     from bat_os.core.brief import Brief
 
@@ -46,6 +45,9 @@ if TYPE_CHECKING:
 RECORD: Final = "mission "
 KEEP_SECONDS: Final = 7 * 86_400
 SHARDS: Final = 64
+# Ids are hexadecimal: keys sort before them. _FIRST stays on each desk: trees do not merge changes
+# of a node of which one took its first entry, and what was accepted first ends first.
+_FIRST, _KEY, _IDS = "", "#", "$"
 # Who acts in a state, and what they do.
 WHO: Final[dict[State, tuple[str, str]]] = {
     State.IDLE: ("ORCHESTRATOR", "makes the mission record"),
@@ -74,7 +76,8 @@ class Record:
 
 def brief_digest(brief: Brief) -> str:
     """Return the SHA-256 of what is asked, in any order of its keys, for any scope."""
-    plain = replace(brief, may=PERSON).to_plain()
+    plain = brief.to_plain()
+    plain.pop("may", None)
     return digest(json.dumps(to_wire(plain), sort_keys=True, default=repr))
 
 
@@ -105,7 +108,10 @@ def open_brief(
     obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {"key": key, "sha256": sha256, **about, "attempts": 0, "answer": None}
     owner = own(root, mission_id, obj)
-    tree_of(root["keys"], shard_of(key))[key] = mission_id
+    if owner:
+        tree_of(root["keys"], shard_of(key))[key] = mission_id
+    else:
+        root["unfinished"][owner][_KEY + key] = mission_id
     mission = Mission(brief)
     write(root, mission_id, mission)
     return Record(mission_id, mission, **about, attempts=0, answer=None, owner=owner)
@@ -113,9 +119,9 @@ def open_brief(
 
 def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
     """Return the object of a mission."""
-    obj: UvmObject | None = root["missions"].get(mission_id)
-    if obj is None:
-        obj = desk_with(root, mission_id).get(mission_id)
+    obj = desk_with(root, mission_id).get(mission_id)
+    if obj is None:  # the tree of many days comes last: it is large, and need not be loaded
+        obj = root["missions"].get(mission_id)
     if obj is None:
         raise NotFoundError(f"no request has the id {mission_id!r}; batos missions lists them")
     return obj
@@ -123,7 +129,13 @@ def stored(root: Mapping[str, Any], mission_id: str) -> UvmObject:
 
 def desk_with(root: Mapping[str, Any], mission_id: str) -> MutableMapping[str, UvmObject]:
     """Return the desk on which an unfinished mission lies; an empty map if none has it."""
-    return next((desk for desk in root["unfinished"].values() if mission_id in desk), {})
+    desks = root["unfinished"].values() if mission_id >= _IDS else ()
+    return next((desk for desk in desks if mission_id in desk), {})
+
+
+def ids_on(desk: Any) -> list[str]:
+    """Return the ids of the missions on a desk, the oldest first."""
+    return list(desk.keys(min=_IDS))
 
 
 def shard_of(key: str) -> str:
@@ -137,7 +149,9 @@ def own(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> str:
     if me or "owner" in obj.slots:
         obj.slots |= {"owner": me, "epoch": obj.slots.get("epoch", -1) + 1}
         obj._p_changed = True
-    tree_of(root["unfinished"], me)[mission_id] = obj
+    desk = tree_of(root["unfinished"], me)
+    desk.setdefault(_FIRST, None)
+    desk[mission_id] = obj
     return me
 
 
@@ -149,7 +163,8 @@ def check_owner(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> Non
 
 def id_of(root: Mapping[str, Any], key: str) -> str:
     """Return the id of the mission that was asked for last with a key, or ""."""
-    return str(root["keys"].get(shard_of(key), {}).get(key, ""))
+    waiting = root["unfinished"].get("", {}).get(_KEY + key)
+    return str(waiting or root["keys"].get(shard_of(key), {}).get(key, ""))
 
 
 def unfinished(root: Mapping[str, Any]) -> list[str]:
@@ -157,44 +172,28 @@ def unfinished(root: Mapping[str, Any]) -> list[str]:
 
     A mission runs its errands itself; their ids are its own with a dot and a number behind it.
     """
-    return [one for one in merge(*root["unfinished"].values()) if "." not in one]
+    desks = map(ids_on, root["unfinished"].values())
+    return [one for one in merge(*desks) if "." not in one]
 
 
 def ids_after(root: Mapping[str, Any], after: str) -> Iterator[str]:
     """Yield the ids of all missions behind one, the oldest first; "" begins with the first."""
-    trees = root["missions"], *root["unfinished"].values()
-    return merge(*(tree.keys(min=after, excludemin=bool(after)) for tree in trees))
+    trees, first = (root["missions"], *root["unfinished"].values()), max(after, _IDS)
+    return merge(*(tree.keys(min=first, excludemin=bool(after)) for tree in trees))
 
 
 def let_go(root: Mapping[str, Any], mission_id: str) -> None:
     """Move a mission to those that are not run any more."""
     if desk := desk_with(root, mission_id):
         root["missions"][mission_id] = desk.pop(mission_id)
+        put_keys(root, desk, (mission_id,))
 
 
-def resume(
-    root: MutableMapping[str, Any],
-    mission_id: str,
-    *,
-    more: bool = False,
-    leave: Callable[[MutableMapping[str, Any], Record], MissionResumed] | None = None,
-) -> Record:
-    """Have a mission that failed run again, from the state in which it failed; return it.
-
-    ``leave`` returns the event for one that has to be let do something.
-
-    Raises:
-        TransitionError: It did not fail, or what it may draw is used up (``more`` allows it more).
-        DamagedError: Its brief is not what was accepted.
-    """
-    record = check(root, mission_id)
-    after = record.mission.advance(leave(root, record) if leave else MissionResumed(more))
-    obj = root["missions"].pop(mission_id)
-    own(root, mission_id, obj)
-    obj.slots.pop("withdrawn", None)
-    obj.slots["attempts"] = 0
-    write(root, mission_id, after)
-    return read(root, mission_id)
+def put_keys(root: Mapping[str, Any], desk: Any, mission_ids: Collection[str]) -> None:
+    """Move the keys of some missions from a desk to where several kernels look for them."""
+    for name in [name for name, known in desk.items(max=_IDS) if known in mission_ids]:
+        key = name.removeprefix(_KEY)
+        tree_of(root["keys"], shard_of(key))[key] = desk.pop(name)
 
 
 def read(root: Mapping[str, Any], mission_id: str) -> Record:
@@ -264,28 +263,6 @@ def forget_key(root: Mapping[str, Any], key: object, mission_id: str) -> None:
         del root["keys"][shard_of(key)][key]
 
 
-def ended(obj: UvmObject) -> float:
-    """Return when a mission ended; infinity while it has not, or where that is unreadable."""
-    answer, accepted = obj.slots.get("answer"), obj.slots.get("accepted")
-    if type(answer) is not dict or type(accepted) is not float:
-        return math.inf
-    body = answer.get("body")
-    took = body.get("seconds") if type(body) is dict else None
-    return accepted + took if isinstance(took, int | float) else accepted
-
-
 def state_name(state: State) -> str:
     """Return the root name of the prototype of ``state``."""
     return f"state_{state}_obj"
-
-
-def make_states(traits: UvmObject) -> list[UvmObject]:
-    """Return the prototypes, one for each state."""
-    prototypes = []
-    for state, (who, does) in WHO.items():
-        prototype = UvmObject(state_name(state), (traits,))
-        prototype.set_slot("state", str(state))
-        prototype.set_slot("persona", who)
-        prototype.set_slot("does", does)
-        prototypes.append(prototype)
-    return prototypes

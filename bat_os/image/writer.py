@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from bat_os.image.store import ImageStore
 
-    _Waiting = tuple[Callable[[Any], Any], str, str, asyncio.Future[Any]]
+    # The work, what is told of its outcome, the note, and the mission.
+    _Waiting = tuple[Callable[[Any], Any], Callable[[Any], None], str, str]
 
 MAX_TOGETHER: Final = 256
 
@@ -37,15 +39,26 @@ class Writer:
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def write(self, work: Callable[[Any], Any], *, note: str, mission: str = "") -> Any:
-        """Return what ``work(root)`` returned, once it is committed; as ``ImageStore.transact``.
+    def put(
+        self, work: Callable[[Any], Any], tell: Callable[[Any], None], note: str, mission: str = ""
+    ) -> _Waiting:
+        """Have ``work(root)`` committed; ``tell`` gets what it returned, or a BatError.
 
         It raises a BatError before it has changed anything, or none.
         """
-        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine := (work, note, mission, told))
+        waiting = work, tell, note, mission
+        self._waiting.append(waiting)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write(), name="write")
+        return waiting
+
+    async def write(self, work: Callable[[Any], Any], *, note: str, mission: str = "") -> Any:
+        """Return what ``work(root)`` returned, once it is committed; as ``ImageStore.transact``.
+
+        What is cancelled while it waits is not written.
+        """
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        mine = self.put(work, partial(settle, told), note, mission)
         try:
             return await asyncio.shield(told)
         except asyncio.CancelledError:
@@ -59,14 +72,14 @@ class Writer:
     async def _write(self) -> None:
         while together := self._waiting[:MAX_TOGETHER]:
             del self._waiting[:MAX_TOGETHER]
-            for (*_, told), outcome in zip(together, await self._commit(together), strict=True):
-                settle = told.set_exception if isinstance(outcome, BatError) else told.set_result
-                settle(outcome)
+            outcomes = await self._commit(together)
+            for (_, tell, *_), outcome in zip(together, outcomes, strict=True):
+                tell(outcome)
 
     async def _commit(self, together: list[_Waiting]) -> list[Any]:
-        notes = Counter(note for _, note, _, _ in together)
+        notes = Counter(note for *_, note, _ in together)
         note = "; ".join(f"{one} ({n})" if n > 1 else one for one, n in notes.items())[:70]
-        mission = together[0][2] if len(together) == 1 else ""
+        mission = together[0][-1] if len(together) == 1 else ""
         failed: BatError
         try:
             return await self._image.transact(
@@ -78,6 +91,12 @@ class Writer:
             log.exception("%s", note)
             failed = BatError("internal error; the daemon's log has the details")
         return [failed for _ in together]
+
+
+def settle(told: asyncio.Future[Any], outcome: Any) -> None:
+    """Give a future the outcome of a commit, unless its task was cancelled."""
+    if not told.done():
+        (told.set_exception if isinstance(outcome, BatError) else told.set_result)(outcome)
 
 
 def _try(work: Callable[[Any], Any], root: Any) -> Any:

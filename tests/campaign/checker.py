@@ -103,12 +103,15 @@ def read_facts(path):
         root = root.get("data", root)
         if "missions" not in root:
             return {"missions": {}, "keys": {}, "unfinished": [], "objects": {}}
-        unfinished = _all_of(reader, root["unfinished"])
+        desks = _all_of(reader, root["unfinished"])
+        # What begins like no id is the key of a mission of a lone kernel, or holds a desk's place.
+        unfinished = {name: oid for name, oid in desks.items() if name >= "$"}
+        waiting = {name[1:]: one for name, one in desks.items() if name.startswith("#")}
         missions = reader.tree(root["missions"]) | unfinished
         objects = reader.tree(root["objects"])
         return {
             "missions": {name: _mission(reader, oid) for name, oid in missions.items()},
-            "keys": _all_of(reader, root["keys"]),
+            "keys": _all_of(reader, root["keys"]) | waiting,
             "unfinished": list(unfinished),
             "objects": {name: _slots(reader, oid) for name, oid in objects.items()},
         }

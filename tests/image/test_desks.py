@@ -94,14 +94,45 @@ async def test_what_a_lone_kernel_left_is_taken_over_by_one_of_several_and_back(
     await do(image, "", begin)
 
 
+def ask_again(root):
+    return missions.open_brief(root, BRIEF, mission_id="m2", key="m1", about=ABOUT)
+
+
 async def test_one_key_at_two_kernels_is_one_mission(image):
-    first = await do(image, "a", lambda root: open_one(root, "k"))
-    again = await do(
-        image,
-        "b",
-        lambda root: missions.open_brief(root, BRIEF, mission_id="m2", key="k", about=ABOUT),
-    )
-    assert (again.id, again.owner) == (first.id, "a")
+    await do(image, "a", open_one)
+    again = await do(image, "b", ask_again)
+    assert (again.id, again.owner) == ("m1", "a")
+
+
+async def test_the_key_that_a_lone_kernel_got_leads_to_its_mission_at_each_of_several(image):
+    await do(image, "", open_one)
+    assert (await do(image, "b", ask_again)).id == "m1"  # the desk is still that of the lone one
+    await do(image, "a", lambda root: desks.take_over(root, ""))
+    assert (await do(image, "b", ask_again)).owner == "a"
+    assert await do(image, "b", lambda root: list(root["unfinished"][""])) == [""]
+    await do(image, "a", end)
+    assert (await do(image, "b", ask_again)).id == "m1"
+    await do(image, "", ask_again)
+    assert await do(image, "", missions.unfinished) == []
+
+
+async def test_what_ends_does_not_get_in_the_way_of_what_is_accepted_meanwhile(image):
+    """The one that ends is the first on the desk, and the only one."""
+    await image.transact(open_one, note="open")
+    tries = []
+
+    def end_meanwhile(root):
+        tries.append(end(root))
+        if len(tries) == 1:  # another thread commits before this one does
+            one = asyncio.run_coroutine_threadsafe(
+                image.transact(lambda root: open_one(root, "m2"), note="open"), loop
+            )
+            one.result(30)
+
+    loop = asyncio.get_running_loop()
+    await image.transact(end_meanwhile, note="end")
+    assert len(tries) == 1
+    assert await image.transact(missions.unfinished, note="look") == ["m2"]
 
 
 async def test_errands_come_along_and_are_not_run_by_themselves(image):
@@ -128,7 +159,7 @@ async def test_another_kernel_withdraws_a_mission_and_its_owner_sees_that(image)
     assert (await do(image, "b", desks.look)).withdrawn == frozenset()
     await do(image, "a", end)
     assert not await do(image, "b", lambda root: desks.withdraw(root, "m1"))
-    await do(image, "a", lambda root: missions.resume(root, "m1"))
+    await do(image, "a", lambda root: desks.resume(root, "m1"))
     assert (await do(image, "a", desks.look)).withdrawn == frozenset()
 
 

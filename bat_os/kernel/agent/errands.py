@@ -26,7 +26,7 @@ from bat_os.errors import (
     ModelOutputError,
     TransitionError,
 )
-from bat_os.image import missions
+from bat_os.image import desks, missions
 from bat_os.image.grants import GRANTS
 from bat_os.image.objects import find, ref_of
 from bat_os.image.shipped import library_names
@@ -236,7 +236,7 @@ def _resume(root: Root, waiting: Mission, errand: Record) -> None:
     new = tuple(one for one in waiting.brief.once if one not in errand.mission.brief.once)
     event = LeaveGiven(more=given[-1].more, once=new)
     try:
-        missions.resume(root, errand.id, leave=lambda *_: event)
+        desks.resume(root, errand.id, leave=lambda *_: event)
     except TransitionError:  # all that it may draw was rejected: that is its answer
         return
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
     from pathlib import Path
 
+    from bat_os.image.objects import UvmObject
     from bat_os.image.store import ImageStore
 
 log = logging.getLogger(__name__)
@@ -148,7 +150,7 @@ def prune(
     # Ids begin with the time, so what came later need not be looked at.
     ids = kept.keys(min=after, max=f"{int(before * 1000):012x}g", excludemin=bool(after))
     looked = [mission_id for _, mission_id in zip(range(limit), ids, strict=False)]
-    old = [one for one in looked if missions.ended(kept[one]) < before]
+    old = [one for one in looked if ended(kept[one]) < before]
     for mission_id in old:
         keep(root, mission_id)
         missions.forget_key(root, kept.pop(mission_id).slots.get("key"), mission_id)
@@ -158,3 +160,13 @@ def prune(
 async def _steady_seconds(image: ImageStore, now: float) -> float:
     """Return for how long the clock has not jumped."""
     return await image.transact(lambda root: clock_steady_for(root, now), note="look at the clock")
+
+
+def ended(obj: UvmObject) -> float:
+    """Return when a mission ended; infinity while it has not, or where that is unreadable."""
+    answer, accepted = obj.slots.get("answer"), obj.slots.get("accepted")
+    if type(answer) is not dict or type(accepted) is not float:
+        return math.inf
+    body = answer.get("body")
+    took = body.get("seconds") if type(body) is dict else None
+    return accepted + took if isinstance(took, int | float) else accepted

@@ -36,6 +36,7 @@ from bat_os.errors import (
 from bat_os.failpoints import cross
 from bat_os.image import desks, missions
 from bat_os.image.objects import find
+from bat_os.image.writer import settle
 from bat_os.kernel.learning.cycle import CognitiveCycle
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.missions.feed import Feed, TextFeed, notice
@@ -108,7 +109,6 @@ class Scheduler:
         self.ledger = Ledger()
         self._cycle = CognitiveCycle(context, self.announce, self.text_feed)
         self.writer = self._cycle.writer
-        self._beginning: set[asyncio.Task[Record]] = set()
         self._jobs: dict[str, _Job] = {}
         self._coming: list[str] = []
         self._turns: dict[str, asyncio.Task[Any]] = {}
@@ -181,20 +181,21 @@ class Scheduler:
             about, known = {"session": session, "accepted": now}, key or mission_id
             return missions.open_brief(root, brief, mission_id=mission_id, key=known, about=about)
 
-        async def begin() -> Record:
-            with place:  # held until it is started
-                cross("accept.before")
-                note = f"accept {brief.target} {brief.selector}"[:70]
-                record: Record = await self.writer.write(store, note=note, mission=mission_id)
-                cross("accept.stored")
-                self.start(record)  # not if it goes down: the next kernel runs it
-                return record
+        told: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
 
-        beginning = asyncio.create_task(begin(), name="accept a brief")
-        self._beginning.add(beginning)
-        beginning.add_done_callback(self._beginning.discard)
-        beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(beginning)
+        def begin(outcome: Record | BatError) -> None:
+            cross("accept.stored")
+            try:
+                if not isinstance(outcome, BatError):
+                    self.start(outcome)
+            except BatError as error:  # it goes down: the next kernel runs it
+                outcome = error
+            place.close()  # held until it is started
+            settle(told, outcome)
+
+        cross("accept.before")
+        self.writer.put(store, begin, f"accept {brief.target} {brief.selector}"[:70], mission_id)
+        return await told
 
     def start(self, record: Record, *, resumed: bool = False) -> None:
         """Run a stored mission, unless it has ended or runs already, here or elsewhere.
@@ -221,7 +222,7 @@ class Scheduler:
     ) -> None:
         """Have a mission that failed go on, from the state in which it failed.
 
-        ``leave`` is as ``bat_os.image.missions.resume`` takes it.
+        ``leave`` is as ``bat_os.image.desks.resume`` takes it.
 
         Raises:
             ArgumentsError: It did not fail, or needs ``more`` batches to go on.
@@ -230,7 +231,7 @@ class Scheduler:
         with self.room(""):
             try:
                 record = await self._context.image.transact(
-                    lambda root: missions.resume(root, mission_id, more=more, leave=leave),
+                    lambda root: desks.resume(root, mission_id, more=more, leave=leave),
                     note="resume a mission that failed",
                     mission=mission_id,
                 )

@@ -15,6 +15,7 @@ from bat_os.kernel import views
 from bat_os.kernel.agent.budget import show_steps
 from bat_os.kernel.learning import asking
 from bat_os.kernel.missions.feed import replay
+from bat_os.kernel.missions.retention import ended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
@@ -78,7 +79,7 @@ class MissionVerbs:
 
         def read(root: Root) -> dict[str, Any]:
             found = missions.stored(root, brief_id)
-            state, at = str(missions.read(root, brief_id).mission.state), missions.ended(found)
+            state, at = str(missions.read(root, brief_id).mission.state), ended(found)
             return {"state": state} | ({"ended": at} if math.isfinite(at) else {})
 
         return Reply("result", request.id, {"cancelled": False, **await self._read(read)})

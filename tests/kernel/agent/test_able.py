@@ -20,7 +20,7 @@ from bat_os.core.steps import taken
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.model_server import Policy
 from bat_os.engines.openai import OpenAiEngine
-from bat_os.image import flows, grants, missions
+from bat_os.image import desks, flows, grants
 from bat_os.image.flows import Flow
 from bat_os.image.objects import find, ref_of
 from bat_os.kernel.agent.acting import read_request
@@ -161,7 +161,7 @@ async def test_the_packaged_model_on_a_server_that_is_killed_does_nothing_twice(
     failed = await read(image, mission_id)
     assert failed.answer["body"]["code"] == "MODEL_UNAVAILABLE", failed.answer
     assert driver.asked == []
-    await image.transact(lambda root: missions.resume(root, mission_id), note="resume")
+    await image.transact(lambda root: desks.resume(root, mission_id), note="resume")
     with llama_server(port):
         await CognitiveCycle(mind, lambda *_: None).run(mission_id)
     done = await read(image, mission_id)

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from bat_os.errors import GrantWantedError
-from bat_os.image import missions, outbox
+from bat_os.image import desks, outbox
 from bat_os.kernel.agent.budget import show_steps
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.cycle import CognitiveCycle
@@ -112,9 +112,7 @@ async def test_a_budget_ends_it_and_more_of_it_goes_on(works, let, mind, model):
     record = await works("read /a and /b", *lines, step("names", path="/a"), args=("/a", "/b"))
     body = record.answer["body"]
     assert (body["code"], "of 8 steps" in body["message"]) == ("DEADLINE", True)
-    await mind.image.transact(
-        lambda root: missions.resume(root, record.id, more=True), note="resume"
-    )
+    await mind.image.transact(lambda root: desks.resume(root, record.id, more=True), note="resume")
     model.lines = {"ALFRED": [{"answer": "see b"}]}
     await CognitiveCycle(mind, lambda *_: None).run(record.id)
     again = await read(mind.image, record.id)
@@ -146,7 +144,7 @@ async def test_an_effect_waits_for_a_yes_to_exactly_that(works, mind, driver):
     class Resuming:
         async def resume_failed(self, mission_id, *, leave):
             await mind.image.transact(
-                lambda root: missions.resume(root, mission_id, leave=leave), note="resume"
+                lambda root: desks.resume(root, mission_id, leave=leave), note="resume"
             )
 
     assert await asking.answer(mind, Resuming(), record.id, "once")

@@ -6,7 +6,7 @@ The model is scripted; image, cell, guardian and the learning of methods are the
 import pytest
 
 from bat_os.errors import CancelledError
-from bat_os.image import missions
+from bat_os.image import desks, missions
 from bat_os.image.history.provenance import explain
 from bat_os.image.history.versions import unlearn
 from bat_os.image.objects import Method, find
@@ -154,9 +154,7 @@ async def test_an_errand_that_spends_it_all_ends_the_whole_and_more_goes_on(work
     assert (body["code"], "of 8 steps" in body["message"]) == ("DEADLINE", True), body
     assert record.id in body["message"]
     assert f"{record.id}." not in body["message"]
-    await mind.image.transact(
-        lambda root: missions.resume(root, record.id, more=True), note="resume"
-    )
+    await mind.image.transact(lambda root: desks.resume(root, record.id, more=True), note="resume")
     await CognitiveCycle(mind, lambda *_: None).run(record.id)
     again = await read(mind.image, record.id)
     assert again.answer["body"].get("result") == "see b", again.answer
@@ -181,7 +179,7 @@ async def test_a_yes_to_what_an_errand_wants_is_asked_by_the_mission(works, mind
     class Resuming:
         async def resume_failed(self, mission_id, *, leave):
             await mind.image.transact(
-                lambda root: missions.resume(root, mission_id, leave=leave), note="resume"
+                lambda root: desks.resume(root, mission_id, leave=leave), note="resume"
             )
 
     assert await asking.answer(mind, Resuming(), record.id, "once")

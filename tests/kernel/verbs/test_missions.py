@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bat_os.errors import RemoteError
-from bat_os.image import missions
+from bat_os.image import desks, missions
 from bat_os.kernel.missions.feed import notice
 
 pytestmark = pytest.mark.slow
@@ -257,7 +257,7 @@ async def test_a_resumed_mission_is_resumed_by_the_next_kernel_too(thinking):
     mind = thinking.mind
 
     def resume(root):
-        return missions.resume(root, brief_id, more=False).mission.state
+        return desks.resume(root, brief_id, more=False).mission.state
 
     assert await mind.image.transact(resume, note="resume") == "synthesizing"
     thinking.gate.set()
