@@ -30,6 +30,6 @@ def make_cell(settings: Settings) -> ChosenCell:
 
 
 async def prove(cell: Cell) -> None:
-    """Start and test the cell; if none holds, whoever runs a method is told."""
+    """Start and test the cell; if none holds, a call of a method says why."""
     with contextlib.suppress(CellUnavailableError):
         await cell.self_test()

@@ -154,3 +154,12 @@ def migrate(root: Root) -> None:
         else:
             desk[name] = value
     root["unfinished"], root["keys"] = OOBTree({"": desk}), keys
+
+
+def begin(root: Root) -> None:
+    """Bring an image to format 6: each desk begins with an entry that stays.
+
+    An older program would take it, and the keys that a lone kernel lays there, for missions.
+    """
+    for desk in root["unfinished"].values():
+        missions.begin(desk)

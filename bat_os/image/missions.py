@@ -150,9 +150,14 @@ def own(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> str:
         obj.slots |= {"owner": me, "epoch": obj.slots.get("epoch", -1) + 1}
         obj._p_changed = True
     desk = tree_of(root["unfinished"], me)
-    desk.setdefault(_FIRST, None)
+    begin(desk)
     desk[mission_id] = obj
     return me
+
+
+def begin(desk: Any) -> None:
+    """Lay the entry on a desk that stays there."""
+    desk.setdefault(_FIRST, None)
 
 
 def check_owner(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> None:

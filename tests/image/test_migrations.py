@@ -313,25 +313,26 @@ async def test_there_is_an_image_of_every_format_that_opens():
     assert {f"format-{number}.fs" for number in range(OLDEST, FORMAT + 1)} <= names
 
 
-# --- an image of format 4 ---
+# --- what waits in an image ---
 
 
-@pytest.fixture
-async def waiting(tmp_path):
-    """The present kernel on an image of format 4, with missions that ended and one that waits."""
+@pytest.fixture(params=["format-4-waiting.fs", "format-5.fs", "format-6.fs"])
+async def waiting(request, tmp_path):
+    """The present kernel on an image with missions that ended and one that waits."""
     (tmp_path / "home").mkdir(mode=0o700)
-    shutil.copy(IMAGES / "format-4-waiting.fs", tmp_path / "home" / "live_image.fs")
+    shutil.copy(IMAGES / request.param, tmp_path / "home" / "live_image.fs")
     async with ThinkingKernel(tmp_path / "home") as running, running.client() as kernel:
         yield running, kernel.request
 
 
-async def test_what_waits_in_an_image_of_format_4_lies_on_a_desk_and_is_found_by_its_key(waiting):
+async def test_what_waits_in_an_older_image_lies_on_a_desk_and_is_found_by_its_key(waiting):
     running, ask = waiting
 
     def look(root):
         found = {key: missions.id_of(root, key) for key in ("ended", "turn", "failed", "waiting")}
-        desks = {kernel: list(desk) for kernel, desk in root["unfinished"].items()}
-        return found, desks, sum(map(len, root["keys"].values()))
+        desks = {kernel: missions.ids_on(desk) for kernel, desk in root["unfinished"].items()}
+        waits = [name for desk in root["unfinished"].values() for name in desk if name[:1] == "#"]
+        return found, desks, len(waits) + sum(map(len, root["keys"].values()))
 
     found, desks, keys = await transact(running.mind.image, look)
     assert desks == {"": [found["waiting"]]}

@@ -1,6 +1,6 @@
 """The format of an image, and the steps that bring an older one to the present.
 
-    about["format"] = OLDEST --format_4--> 4 --desks--> 5 --format_6--> ... --> FORMAT
+    about["format"] = OLDEST --format_4--> 4 --desks--> 5 --desks--> 6 ... --> FORMAT
 
 All steps run in the transaction that opens the image. A step is a function of the root; a long one
 is in a module ``format_N`` of this folder. What it needs of the program's past is in that module,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Steps = Mapping[int, Callable[[MutableMapping[str, Any]], None]]
 
 OLDEST: Final = 3
-STEPS: Final[Steps] = MappingProxyType({4: format_4.migrate, 5: desks.migrate})
+STEPS: Final[Steps] = MappingProxyType({4: format_4.migrate, 5: desks.migrate, 6: desks.begin})
 FORMAT: Final = max(STEPS, default=OLDEST)
 
 
