@@ -54,8 +54,8 @@ def main(argv):
 
     assemble = wiring.assemble
 
-    def odd(home, settings, image):
-        parts = assemble(home, settings, image)
+    def odd(*given):
+        parts = assemble(*given)
         verbs = {**parts.verbs, "campaign.block": block}
         if MODEL not in os.environ:
             return replace(parts, verbs=verbs)
