@@ -172,18 +172,21 @@ async def test_a_thousand_schedules_cost_one_look_a_minute(tmp_path):
 
         home = kernel.mind.home_id
         await kernel.do(fill)
-        pauses, ring = [], kernel.kernel.alarm._ring
+        pauses, ring, rung = [], kernel.kernel.alarm._ring, asyncio.Semaphore(0)
 
         async def counted():
             pauses.append(await ring())
+            rung.release()
             return pauses[-1]
 
         kernel.kernel.alarm._ring = counted
         kernel.hands.move(-990)
         await kernel.look()
+        await rung.acquire()  # it may be at it still
         assert pauses == [alarms.LONGEST]
         kernel.hands.move(993)
         await kernel.look()
+        await rung.acquire()
         assert pauses[1:] == [7.0]
 
 
