@@ -162,4 +162,4 @@ def begin(root: Root) -> None:
     An older program would take it, and the keys that a lone kernel lays there, for missions.
     """
     for desk in root["unfinished"].values():
-        missions.begin(desk)
+        desk.setdefault(missions.FIRST, None)

@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 RECORD: Final = "mission "
 KEEP_SECONDS: Final = 7 * 86_400
 SHARDS: Final = 64
-# Ids are hexadecimal: keys sort before them. _FIRST stays on each desk: trees do not merge changes
+# Ids are hexadecimal: keys sort before them. FIRST stays on each desk: trees do not merge changes
 # of a node of which one took its first entry, and what was accepted first ends first.
-_FIRST, _KEY, _IDS = "", "#", "$"
+FIRST, _KEY, _IDS = "", "#", "$"
 # Who acts in a state, and what they do.
 WHO: Final[dict[State, tuple[str, str]]] = {
     State.IDLE: ("ORCHESTRATOR", "makes the mission record"),
@@ -150,14 +150,9 @@ def own(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> str:
         obj.slots |= {"owner": me, "epoch": obj.slots.get("epoch", -1) + 1}
         obj._p_changed = True
     desk = tree_of(root["unfinished"], me)
-    begin(desk)
+    desk.setdefault(FIRST, None)
     desk[mission_id] = obj
     return me
-
-
-def begin(desk: Any) -> None:
-    """Lay the entry on a desk that stays there."""
-    desk.setdefault(_FIRST, None)
 
 
 def check_owner(root: Mapping[str, Any], mission_id: str, obj: UvmObject) -> None:
