@@ -9,7 +9,7 @@ messages  A daemon with the packaged model: N known messages seconds apart, with
           each while an adapter is trained; and new wishes, until the first draft is asked for.
 gates     The packaged model. Adapters that must not pass, against the shipped one, each with 8
           drafts for N tasks of the exam: of random weights; trained to write one body always; on
-          wrong methods for the very tasks; on 32 examples of which 30% are wrong. And those 32.
+          wrong methods for these tasks; on 32 examples, 30% of them wrong; on these 32, all right.
 
 With ``--folder`` the gates can be ended anywhere, and the same command goes on with them.
 """

@@ -349,7 +349,7 @@ async def mind_in(
 ) -> AsyncIterator[KernelContext]:
     """Give the mind of the image in ``folder``, which is awakened where it is new.
 
-    ``adapters`` is a folder in it with some to take in; default: those that ship.
+    ``adapters`` names a folder of adapters to store; by default, those that ship.
     """
     home = Home(folder)
     home.prepare()

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 RECORD: Final = "mission "
 KEEP_SECONDS: Final = 7 * 86_400
 SHARDS: Final = 64
-# Ids are hexadecimal: keys sort before them. FIRST stays on each desk: trees do not merge changes
-# of a node of which one took its first entry, and what was accepted first ends first.
+# Ids are hexadecimal: keys sort before them. FIRST is never removed, since BTrees cannot merge two
+# changes of a bucket if one removes its first entry, and the oldest mission usually ends first.
 FIRST, _KEY, _IDS = "", "#", "$"
 # Who acts in a state, and what they do.
 WHO: Final[dict[State, tuple[str, str]]] = {

@@ -61,8 +61,8 @@ SLOW: Final = 0.1  # seconds of a call, above which it is counted as slow
 SHOWN_CHARS: Final = 500  # of a call with its answer; of a longer one, only that there was one
 
 
-# What is told of by the note of its commit: a document that goes is not written itself, and an
-# effect is a record without a name.
+# Commits that are recognised by their note: a document that is removed is not written itself, and
+# an effect has no name.
 _SEEN: Final = re.compile(r"forget |(begin|store|recover|hold|redo|drop) effect")
 _WATCHED: Final[ContextVar[list[str] | None]] = ContextVar("watched", default=None)
 # For whom this task commits, where a client asks that serves others; kept with the transaction.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bat_os.image.store import ImageStore
 
-    # The work, what is told of its outcome, the note, and the mission.
+    # The work, the callback for its outcome, the note and the mission.
     _Waiting = tuple[Callable[[Any], Any], Callable[[Any], None], str, str]
 
 MAX_TOGETHER: Final = 256

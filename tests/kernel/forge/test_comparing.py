@@ -21,7 +21,7 @@ CHEATS = {
     "changes the gate": "import bat_os.core.gate as gate\ngate.LEAST_GAIN = -1\nreturn 0",
     "changes what is compared": "import builtins\nbuiltins.all = lambda found: True\nreturn 0",
     "ends before the judgement": "raise SystemExit(0)",
-    "is no number": "return float('nan')",
+    "is not a number": "return float('nan')",
     "answers in a generator": "while True:\n    yield 0",
 }
 
