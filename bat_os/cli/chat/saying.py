@@ -88,7 +88,7 @@ async def say(
 def session_here(screen: Screen) -> str:
     """Return the name of the conversation at this terminal; "" in a pipe, and for a program.
 
-    All that one shell runs has its session id, so "yes" or "undo that" refers to what was said there.
+    All that a shell runs has its session id, so "yes" or "undo that" refers to the sentence before.
     """
     at_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     if screen.as_json or not at_terminal or not hasattr(os, "getsid"):  # Windows has no sessions
