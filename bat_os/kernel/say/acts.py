@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
@@ -324,6 +325,7 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     "lists_obj.rename": _rename,
     **tallies.ACTS,
     **recall.ACTS,
+    "memory_obj.recall": partial(recall.recall, noted=tallies.show_last),
     "memory_obj.pending": _pending,
     **reminders.ACTS,
     **here.ACTS,
