@@ -404,3 +404,12 @@ async def test_what_several_people_add_to_one_list_at_once_is_all_there(said):
     added = (said(f"add {thing} to my shopping list", session=thing) for thing in things)
     assert {done["kind"] for done in await asyncio.gather(*added)} == {"acted"}
     assert {*(await said("what is on my shopping list?"))["value"]} == {*things}
+
+
+async def test_what_somebody_did_is_what_was_ticked_off_and_what_was_said_of_the_day(said):
+    await said("add milk to my shopping list")
+    await said("tick off milk")
+    assert "milk" in (await said("what did I do today?"))["text"]
+    await said("remember that I visited Ann today")
+    both = (await said("what did I do today?"))["text"]
+    assert ("milk" in both, "visited Ann" in both) == (True, True)
