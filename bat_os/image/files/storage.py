@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 CHRONICLE: Final = "chronicle"
 MARK: Final = b".z"
 LEAST: Final = 256
-LEVEL: Final = 1  # of an image of 44 MB it leaves 39% in 3 s; level 6 leaves 38% in 5 s
+LEVEL: Final = 1  # leaves 49% of a record in 0.06 ms; level 6, 47% in 0.10 ms
 MOST: Final = 256 << 20  # bytes that a record may become, whoever made the file
 
 
