@@ -1,7 +1,7 @@
 """What the forge withstands, what a person notices of it, and what its gates refuse.
 
     python -m benchmarks.forge [--only kills|messages|gates] [--seed N] [--kills N]
-                               [--messages N] [--tasks N] [--folder FOLDER]
+                               [--messages N] [--tasks N] [--poisoned N] [--folder FOLDER]
 
 kills     A tiny random model is trained, and its process killed at N random moments of its whole
           life; each adapter that comes of it is compared with that of an unbroken run.
@@ -9,7 +9,8 @@ messages  A daemon with the packaged model: N known messages seconds apart, with
           each while an adapter is trained; and new wishes, until the first draft is asked for.
 gates     The packaged model. Adapters that must not pass, against the shipped one, each with 8
           drafts for N tasks of the exam: of random weights; trained to write one body always; on
-          wrong methods for these tasks; on 32 examples, 30% of them wrong; on these 32, all right.
+          wrong methods for these tasks; on 32 examples, all right; on these 32 with 30% of them
+          made wrong, once for each of N seeds.
 
 With ``--folder`` the gates can be ended anywhere, and the same command goes on with them.
 """
@@ -61,7 +62,8 @@ if TYPE_CHECKING:
     from bat_os.ports import Prompt, Sampling
 
 WEIGHTS = "adapter_model.safetensors"
-NAMES = ("random weights", "one body", "the opposite", "30% wrong", "32 examples")
+POISONED = "30% wrong"  # and its seed
+NAMES = ("random weights", "one body", "the opposite", "32 examples")
 
 
 def order_run(folder: Path, base: Path, name: str, records: Sequence[Any], **order: Any) -> None:
@@ -241,7 +243,9 @@ def make_records(name: str, seed: int, tasks: Sequence[Task]) -> list[dict[str, 
     examples = dict(zip(map(id, entries), parse_examples(EXAMPLES.read_text("utf-8")), strict=True))
     chosen = draw.sample(entries, 32)
     records = [{**one, "cluster": one["wish"]} for one in chosen]
-    for record, one in list(zip(records, chosen, strict=True))[: 10 if name == "30% wrong" else 0]:
+    for record, one in list(zip(records, chosen, strict=True))[
+        : 10 if name.startswith(POISONED) else 0
+    ]:
         params = examples[id(one)].params
         others = [
             body for other in examples.values()
@@ -252,7 +256,13 @@ def make_records(name: str, seed: int, tasks: Sequence[Task]) -> list[dict[str, 
     return records
 
 
-def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> None:
+def names_of(options: argparse.Namespace) -> list[str]:
+    """Return the adapters that are tried."""
+    first = range(options.seed, options.seed + options.poisoned)
+    return [*NAMES, *(f"{POISONED} {seed}" for seed in first)]
+
+
+def make_adapters(folder: Path, options: argparse.Namespace, tasks: Sequence[Task]) -> None:
     """Train what is not there yet."""
     adapters, base = folder / "home" / "adapters", folder / "base"
     source = packaged_gguf()
@@ -262,7 +272,8 @@ def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> None:
         convert_gguf(source, base, lambda line: print(line, file=sys.stderr))
     if not (adapters / SHIPPED.name).is_dir():
         shutil.copytree(SHIPPED, adapters / SHIPPED.name)
-    for name in NAMES:
+    for name in names_of(options):
+        seed = int(name.split()[-1]) if name.startswith(POISONED) else options.seed
         place = adapters / name.replace(" ", "-").replace("%", "")
         if place.is_dir():
             continue
@@ -286,7 +297,7 @@ def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> None:
 async def run_gates(options: argparse.Namespace, folder: Path) -> None:
     """Draw with each adapter what is not there yet, and print what the gates say."""
     tasks = read_paper().tasks[: options.tasks]
-    await asyncio.to_thread(make_adapters, folder, options.seed, tasks)
+    await asyncio.to_thread(make_adapters, folder, options, tasks)
     diary = Diary(folder / "gates.jsonl")
     async with mind_in(folder / "home", DRAFTS, "adapters") as mind:
         present = mind.roster.adapter_of("ALFRED", writing=True)
@@ -307,7 +318,7 @@ async def run_gates(options: argparse.Namespace, folder: Path) -> None:
             return side_of(mind.cast, "ALFRED", draw)
 
         print(f"each against {present}: {DRAFTS} drafts for {len(tasks)} tasks of the exam")
-        for name in NAMES:
+        for name in names_of(options):
             new = name.replace(" ", "-").replace("%", "")
             trial = Trial(mind, through(present), through(new))
             found = judge(await trial.compare([(task, False) for task in tasks]))
@@ -323,6 +334,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--messages", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=60, help="so many tasks of the exam")
+    parser.add_argument("--poisoned", type=int, default=5, help="so many poisoned adapters")
     parser.add_argument("--folder", type=Path, help="keep the gates there, and go on with them")
     options = parser.parse_args()
     for name in [one for one in os.environ if one.startswith("BATOS_")]:
