@@ -26,7 +26,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from contextlib import suppress
@@ -54,6 +53,7 @@ from benchmarks.adapter import SHIPPED
 from benchmarks.learning import ROOT, mind_in
 from benchmarks.mission import TIME, once, start, stop, until
 from benchmarks.night import Diary
+from benchmarks.scratch import work_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -337,15 +337,13 @@ def main() -> int:
     parser.add_argument("--poisoned", type=int, default=5, help="so many poisoned adapters")
     parser.add_argument("--folder", type=Path, help="keep the gates there, and go on with them")
     options = parser.parse_args()
-    for name in [one for one in os.environ if one.startswith("BATOS_")]:
-        del os.environ[name]  # the shipped default
-    with tempfile.TemporaryDirectory(prefix="batos-forge-") as folder:
+    with work_in() as folder:
         if "kills".startswith(options.only):
-            run_kills(options, Path(folder))
+            run_kills(options, folder)
         if "messages".startswith(options.only):
-            asyncio.run(run_messages(options, Path(folder, "messages")))
+            asyncio.run(run_messages(options, folder / "messages"))
         if "gates".startswith(options.only):
-            asyncio.run(run_gates(options, options.folder or Path(folder, "gates")))
+            asyncio.run(run_gates(options, options.folder or folder / "gates"))
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     return 0
 
