@@ -178,6 +178,16 @@ async def test_without_an_example_sixteen_drafts_are_enough(mind, heart, fail, m
     assert row["what"].startswith('"Shrink" failed before and has drafts that run: is shrink(')
 
 
+async def test_without_an_example_nobody_is_asked_about_a_draft_that_would_have_no_vote(
+    mind, heart, fail, model
+):
+    await fail("fuel_lasts", 3, examples=(), text="Tell whether the fuel lasts for some hours.")
+    model.bodies = {"fuel_lasts": [" return hours * 7", " return hours < 2", " return 77"]}
+    await beat_all(heart)
+    (row,) = (await ask(mind, "proposals"))["proposals"]
+    assert "is fuel_lasts(4) to be False?" in row["what"]
+
+
 async def test_a_proposal_is_gone_when_its_reason_has_gone(mind, heart, fail, model):
     await fail()
     model.bodies = {"flatten": [GOOD]}
