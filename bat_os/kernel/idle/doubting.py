@@ -77,8 +77,10 @@ def doubt(skill: Skill, brief: Brief) -> Work:
 
 async def _broken_law(mind: KernelContext, skill: Skill, brief: Brief) -> str:
     """Return what a method should do by the words of its wish and does not, or ""."""
-    count = len(brief.args) + len(brief.kwargs)
-    left_out = find_left_out(_numbers_in(goal(brief)), count, skill.source, skill.selector)
+    given = [*brief.args, *brief.kwargs.values()]
+    told = [one for value in given for one in (value if isinstance(value, list) else [value])]
+    named = [one for one in _numbers_in(goal(brief)) if one not in told]
+    left_out = find_left_out(named, len(given), skill.source, skill.selector)
     if left_out is not None:
         return f"{preview(left_out)} was asked for and plays no part"
     if len(brief.args) != 1 or brief.kwargs:
@@ -123,7 +125,7 @@ def _doubts(practice: Practice, skill: Skill, own: Answers, law: str) -> list[Pr
     what, choices = _question(skill, brief, mine, rival, law)
     if not choices:
         return []
-    why = f"{agree} of {votes} new drafts agree with it" if votes else "a known function, adapted"
+    why = f"{agree} of {votes} new drafts agree with it" if votes else "no draft speaks for it"
     return [
         Proposal(
             "doubt", f"doubt {skill.name} {skill.version}", what, why + (f"; {law}" if law else ""),

@@ -351,7 +351,10 @@ async def learn(mind, selector, *args, known=""):
     await mind.image.transact(adapt, note="adapt")
 
 
-WISHES = {"count_long": "Count the words of a text that have over four letters."}
+WISHES = {
+    "count_long": "Count the words of a text that have over four letters.",
+    "twice": "Double the number 21.",
+}
 HALVE, LESS = " return number / 2", " return number - 5"
 DOUBTS = {
     "half of the drafts agree": ("halve", (10,), [LESS], [HALVE, LESS], "", ""),
@@ -368,6 +371,8 @@ DOUBTS = {
     "a number of the wish plays no part": (
         "count_long", ("to be or not",), [" return len(text.split())"],
         [" return len(text.split())"], "", "4 was asked for and plays no part. Is"),
+    "a number of the wish is what the call is about": (
+        "twice", (21,), [" return number * 2"], [" return number * 2"], "", ""),
     "it plays one": (
         "count_long", ("to write or not",), [" return sum(len(w) > 4 for w in text.split())"],
         [" return sum(len(w) > 4 for w in text.split())"], "", ""),
