@@ -1,15 +1,17 @@
 """What the forge withstands, what a person notices of it, and what its gates refuse.
 
     python -m benchmarks.forge [--only kills|messages|gates] [--seed N] [--kills N]
-                               [--messages N] [--tasks N] [--folder FOLDER]
+                               [--messages N] [--tasks N] [--poisoned N] [--folder FOLDER]
 
 kills     A tiny random model is trained, and its process killed at N random moments of its whole
           life; each adapter that comes of it is compared with that of an unbroken run.
-messages  A daemon with the packaged model: N known messages seconds apart, with nothing else and
-          each while an adapter is trained; and new wishes, until the first draft is asked for.
+messages  A daemon with the packaged model: N known messages while an adapter is trained, and N
+          while that is stopped, in turn; and new wishes until the first words of a draft, before
+          and while it trains.
 gates     The packaged model. Adapters that must not pass, against the shipped one, each with 8
           drafts for N tasks of the exam: of random weights; trained to write one body always; on
-          wrong methods for these tasks; on 32 examples, 30% of them wrong; on these 32, all right.
+          wrong methods for these tasks; on 32 examples, all right; on these 32 with 30% of them
+          made wrong, once for each of N seeds.
 
 With ``--folder`` the gates can be ended anywhere, and the same command goes on with them.
 """
@@ -25,7 +27,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from contextlib import suppress
@@ -53,6 +54,7 @@ from benchmarks.adapter import SHIPPED
 from benchmarks.learning import ROOT, mind_in
 from benchmarks.mission import TIME, once, start, stop, until
 from benchmarks.night import Diary
+from benchmarks.scratch import work_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +63,8 @@ if TYPE_CHECKING:
     from bat_os.ports import Prompt, Sampling
 
 WEIGHTS = "adapter_model.safetensors"
-NAMES = ("random weights", "one body", "the opposite", "30% wrong", "32 examples")
+POISONED = "30% wrong"  # and its seed
+NAMES = ("random weights", "one body", "the opposite", "32 examples")
 
 
 def order_run(folder: Path, base: Path, name: str, records: Sequence[Any], **order: Any) -> None:
@@ -150,16 +153,21 @@ async def until_it_trains(kernel: subprocess.Popen[bytes], seconds: float) -> No
             return
 
 
-async def ask_known(home: Path, kernel: Any, count: int, *, trains: bool) -> list[float]:
-    """Return the milliseconds of known messages, the fastest first."""
-    took = []
+async def ask_known(home: Path, kernel: Any, count: int) -> dict[bool, list[float]]:
+    """Return the milliseconds of known messages while it trains and while it is stopped, sorted.
+
+    In turn, so that what else the machine does falls on both: a message stops the training for two
+    seconds, and the next one comes within these.
+    """
+    took = dict[bool, list[float]]({True: [], False: []})
     async with KernelClient.at(home) as client:
         for _ in range(count):
-            await (until_it_trains(kernel, 0.2) if trains else asyncio.sleep(2.5))
-            begun = time.perf_counter()
-            await client.request("send", target="genesis_obj", selector=TIME[0])
-            took.append((time.perf_counter() - begun) * 1e3)
-    return sorted(took)
+            for trains, times in took.items():
+                await (until_it_trains(kernel, 0.2) if trains else asyncio.sleep(1))
+                begun = time.perf_counter()
+                await client.request("send", target="genesis_obj", selector=TIME[0])
+                times.append((time.perf_counter() - begun) * 1e3)
+    return {trains: sorted(times) for trains, times in took.items()}
 
 
 async def first_words(home: Path, kernel: Any, wishes: Sequence[str], *, trains: bool) -> float:
@@ -200,7 +208,7 @@ async def run_messages(options: argparse.Namespace, folder: Path) -> None:
                     await client.request("forge", timeout=300, body=body)
                 while "step" not in (await forge_status(home)):  # noqa: ASYNC110 - nothing tells of it
                     await asyncio.sleep(5)
-            found[trains] = await ask_known(home, kernel, options.messages, trains=trains)
+                found = await ask_known(home, kernel, options.messages)
             words[trains] = await first_words(home, kernel, wishes, trains=trains)
             if trains and (child := trainer_of(kernel)) is not None:
                 memory = child.memory_info().rss >> 20
@@ -208,9 +216,9 @@ async def run_messages(options: argparse.Namespace, folder: Path) -> None:
     finally:
         await asyncio.to_thread(stop, kernel)
     for trains, took in found.items():
-        name = "while it trains" if trains else "nothing else"
+        name = "while it trains" if trains else "while it is stopped"
         p99 = took[min(len(took) - 1, round(0.99 * len(took)))]
-        print(f"known message, {name:<18} p50 {median(took):.1f} ms, p99 of {len(took)} "
+        print(f"known message, {name:<20} p50 {median(took):.1f} ms, p99 of {len(took)} "
               f"{p99:.1f} ms; first words of a mission {words[trains]:.2f} s")  # fmt: skip
     print(f"goal: p99 10 ms more, first words 0.5 s more; the training holds {memory} MB, "
           f"{status.get('each', '?')} s a step")  # fmt: skip
@@ -241,7 +249,9 @@ def make_records(name: str, seed: int, tasks: Sequence[Task]) -> list[dict[str, 
     examples = dict(zip(map(id, entries), parse_examples(EXAMPLES.read_text("utf-8")), strict=True))
     chosen = draw.sample(entries, 32)
     records = [{**one, "cluster": one["wish"]} for one in chosen]
-    for record, one in list(zip(records, chosen, strict=True))[: 10 if name == "30% wrong" else 0]:
+    for record, one in list(zip(records, chosen, strict=True))[
+        : 10 if name.startswith(POISONED) else 0
+    ]:
         params = examples[id(one)].params
         others = [
             body for other in examples.values()
@@ -252,7 +262,13 @@ def make_records(name: str, seed: int, tasks: Sequence[Task]) -> list[dict[str, 
     return records
 
 
-def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> None:
+def names_of(options: argparse.Namespace) -> list[str]:
+    """Return the adapters that are tried."""
+    first = range(options.seed, options.seed + options.poisoned)
+    return [*NAMES, *(f"{POISONED} {seed}" for seed in first)]
+
+
+def make_adapters(folder: Path, options: argparse.Namespace, tasks: Sequence[Task]) -> None:
     """Train what is not there yet."""
     adapters, base = folder / "home" / "adapters", folder / "base"
     source = packaged_gguf()
@@ -262,7 +278,8 @@ def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> None:
         convert_gguf(source, base, lambda line: print(line, file=sys.stderr))
     if not (adapters / SHIPPED.name).is_dir():
         shutil.copytree(SHIPPED, adapters / SHIPPED.name)
-    for name in NAMES:
+    for name in names_of(options):
+        seed = int(name.split()[-1]) if name.startswith(POISONED) else options.seed
         place = adapters / name.replace(" ", "-").replace("%", "")
         if place.is_dir():
             continue
@@ -286,7 +303,7 @@ def make_adapters(folder: Path, seed: int, tasks: Sequence[Task]) -> None:
 async def run_gates(options: argparse.Namespace, folder: Path) -> None:
     """Draw with each adapter what is not there yet, and print what the gates say."""
     tasks = read_paper().tasks[: options.tasks]
-    await asyncio.to_thread(make_adapters, folder, options.seed, tasks)
+    await asyncio.to_thread(make_adapters, folder, options, tasks)
     diary = Diary(folder / "gates.jsonl")
     async with mind_in(folder / "home", DRAFTS, "adapters") as mind:
         present = mind.roster.adapter_of("ALFRED", writing=True)
@@ -307,7 +324,7 @@ async def run_gates(options: argparse.Namespace, folder: Path) -> None:
             return side_of(mind.cast, "ALFRED", draw)
 
         print(f"each against {present}: {DRAFTS} drafts for {len(tasks)} tasks of the exam")
-        for name in NAMES:
+        for name in names_of(options):
             new = name.replace(" ", "-").replace("%", "")
             trial = Trial(mind, through(present), through(new))
             found = judge(await trial.compare([(task, False) for task in tasks]))
@@ -323,17 +340,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--messages", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=60, help="so many tasks of the exam")
+    parser.add_argument("--poisoned", type=int, default=5, help="so many poisoned adapters")
     parser.add_argument("--folder", type=Path, help="keep the gates there, and go on with them")
     options = parser.parse_args()
-    for name in [one for one in os.environ if one.startswith("BATOS_")]:
-        del os.environ[name]  # the shipped default
-    with tempfile.TemporaryDirectory(prefix="batos-forge-") as folder:
+    with work_in() as folder:
         if "kills".startswith(options.only):
-            run_kills(options, Path(folder))
+            run_kills(options, folder)
         if "messages".startswith(options.only):
-            asyncio.run(run_messages(options, Path(folder, "messages")))
+            asyncio.run(run_messages(options, folder / "messages"))
         if "gates".startswith(options.only):
-            asyncio.run(run_gates(options, options.folder or Path(folder, "gates")))
+            asyncio.run(run_gates(options, options.folder or folder / "gates"))
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     return 0
 

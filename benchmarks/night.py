@@ -25,7 +25,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -51,6 +50,7 @@ from benchmarks import everyday  # noqa: E402 - as above
 from benchmarks.learning import BRIEFS, Bench, Case, Kind, Metered, Row, load, mind_in  # noqa: E402
 from benchmarks.mission import start, stop, until  # noqa: E402 - as above
 from benchmarks.processor import processor_seconds  # noqa: E402 - as above
+from benchmarks.scratch import work_in  # noqa: E402 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -326,14 +326,10 @@ def main() -> int:
     parser.add_argument("--everyday", type=int, default=200, help="so many everyday requests")
     parser.add_argument("--folder", type=Path, help="keep all there, and go on with what is there")
     options = parser.parse_args()
-    for name in [one for one in os.environ if one.startswith("BATOS_")]:
-        del os.environ[name]  # the shipped default
     # Whatever looks for the network finds a closed port.
     os.environ.update(dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"))
-    with tempfile.TemporaryDirectory(prefix="batos-night-") as folder:
-        kept = options.folder or Path(folder)
-        kept.mkdir(parents=True, exist_ok=True)
-        show(asyncio.run(run(options, kept)))
+    with work_in(options.folder) as folder:
+        show(asyncio.run(run(options, folder)))
     return 0
 
 

@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from bat_os.kernel.idle.practice import BATCH, SHOTS, Practice, Way
 from benchmarks.learning import BRIEFS, Bench, Case, Kind, load, mind_in
 from benchmarks.night import DAY, Diary, Night, ask_all, unseen
 from benchmarks.processor import processor_seconds
+from benchmarks.scratch import work_in
 
 if TYPE_CHECKING:
     from bat_os.kernel.context import KernelContext
@@ -129,12 +129,8 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=60, help="so many tasks of the exam")
     parser.add_argument("--folder", type=Path, help="keep all there, and go on with what is there")
     options = parser.parse_args()
-    for name in [one for one in os.environ if one.startswith("BATOS_")]:
-        del os.environ[name]  # the shipped default
-    with tempfile.TemporaryDirectory(prefix="batos-practice-") as folder:
-        kept = options.folder or Path(folder)
-        kept.mkdir(parents=True, exist_ok=True)
-        show(asyncio.run(run(options, kept)), options.only)
+    with work_in(options.folder) as folder:
+        show(asyncio.run(run(options, folder)), options.only)
     return 0
 
 

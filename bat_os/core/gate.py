@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DRAFTS: Final = 8  # per wish and adapter
 LONGER: Final = 1.5  # times the present median
 LEAST_GAIN: Final = 0.02  # of the share of right drafts
+CHANCE: Final = 0.05  # so often two adapters that are equally good may look so far apart
+LEAST_WISHES: Final = 60  # fewer do not show what an adapter has lost
 SOUND: Final = 6  # of DRAFTS: such a wish is never to be lost
 HALF: Final = 4
 MAY_FALL: Final = 0.05  # of the sound wishes, those that may fall below HALF
@@ -102,14 +104,42 @@ def _gain(wishes: Sequence[Wish]) -> Gate:
     tests = [wish for wish in wishes if not wish.own]
     gains = [_share(wish.after) - _share(wish.before) for wish in tests]
     gain = fmean(gains) if gains else 0.0
-    error = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
-    figures = {"gain": round(gain, 4), "error": round(min(error, 1.0), 4), "wishes": len(tests)}
+    error = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else 1.0
+    chance = chance_of([count(wish.after) - count(wish.before) for wish in tests])
+    figures = {"gain": round(gain, 4), "error": round(error, 4), "chance": round(chance, 4),
+               "wishes": len(tests)}  # fmt: skip
     figures |= {
         side: round(fmean([_share(pick(wish)) for wish in tests] or [0.0]), 4)
         for side, pick in zip(("before", "after"), _SIDES, strict=True)
     }
-    why = f"{gain:+.3f} of the drafts are right, with a standard error of {min(error, 1.0):.3f}"
-    return Gate("gain", gain > max(error, LEAST_GAIN), figures, why)
+    why = (
+        f"{gain:+.3f} of the drafts are right, with a standard error of {error:.3f}; chance alone "
+        f"gives that much in {chance:.0%}"
+    )
+    if len(tests) < LEAST_WISHES:
+        why = f"{len(tests)} wishes are too few to judge by, {LEAST_WISHES} at least: {why}"
+    passed = len(tests) >= LEAST_WISHES and gain > LEAST_GAIN and chance <= CHANCE
+    return Gate("gain", passed, figures, why)
+
+
+def chance_of(gains: Sequence[int]) -> float:
+    """Return how often chance alone would give at least this much in sum.
+
+    It is the exact paired permutation test: if two adapters are equally good, each gain might as
+    well be a loss, so all ways to sign them are counted. Wishes that came out alike say nothing.
+
+    >>> chance_of([1, 1, 1, 1]), chance_of([3, -1, 0]), chance_of([])
+    (0.0625, 0.5, 1.0)
+    """
+    ways = Counter({0: 1})  # sum -> ways to get it
+    for size in filter(None, map(abs, gains)):
+        signed = Counter[int]()
+        for total, many in ways.items():
+            signed[total + size] += many
+            signed[total - size] += many
+        ways = signed
+    reached = sum(many for total, many in ways.items() if total >= sum(gains))
+    return reached / ways.total()
 
 
 def _never_lose(wishes: Sequence[Wish]) -> Gate:

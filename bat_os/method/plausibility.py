@@ -41,8 +41,6 @@ _TRUTH_SELECTOR: Final = re.compile(r"^(is|has|can|are|does)_")
 _ASKS_COUNT: Final = re.compile(
     r"^(count (the|how many|all)\b(?!.*\b(each|every|per)\b)|how many\b)", re.IGNORECASE
 )
-
-
 _COUNTED: Final = re.compile(
     r"^(?:count(?: the| all| how many)?(?: number of| occurrences of)?(?: the)?|how many) "
     r"(?P<what>\S.*)",
@@ -57,8 +55,6 @@ _ASKS_SEVERAL: Final = re.compile(
     r"\b(list|return|show|give|tell|get) (me )?(back )?(all|every|the (whole )?list)\b",
     re.IGNORECASE,
 )
-
-
 _ASKS_MORE: Final = re.compile(
     r"^(add|append|put|insert|store|save|remember|memori[sz]e|note down|record|register|collect)\b",
     re.IGNORECASE,
@@ -174,7 +170,7 @@ def perturb(args: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
     >>> perturb((7,))
     ((8,), (2,), (0,), (70,))
     """
-    columns = [[_put(args, place, value) for value in _near(args[place])]
+    columns = [[_put(args, place, value) for value in near(args[place])]
                for place in range(len(args))]  # fmt: skip
     probes: list[tuple[Any, ...]] = []
     for row in range(max(map(len, columns), default=0)):
@@ -194,7 +190,7 @@ def find_uninformative(args: Sequence[Any], value: Any, probed: Sequence[tuple[A
     """
     if not args:
         return ""
-    if _is_nothing(value):
+    if is_nothing(value):
         return "answers with nothing"
     if any(_gives_back(own, place, value, probed) for place, own in enumerate(args)):
         return "gives its argument back as it is"
@@ -203,7 +199,8 @@ def find_uninformative(args: Sequence[Any], value: Any, probed: Sequence[tuple[A
     return ""
 
 
-def _is_nothing(value: Any) -> bool:
+def is_nothing(value: Any) -> bool:
+    """Return whether an answer is None, blank or empty."""
     if isinstance(value, str):
         return not value or value.isspace()
     return value is None or (isinstance(value, list | dict | tuple | set) and not value)
@@ -221,7 +218,8 @@ def _put(args: Sequence[Any], place: int, value: Any) -> tuple[Any, ...]:
     return (*args[:place], value, *args[place + 1 :])
 
 
-def _near(value: Any) -> list[Any]:
+def near(value: Any) -> list[Any]:
+    """Return a few other values of the same kind; [] for what cannot be varied."""
     kind = type(value)
     if kind is bool:
         return [not value]
@@ -242,9 +240,9 @@ def _near_list(value: list[Any]) -> list[Any]:
     return _others(value, (value[::-1], value + value[:1], value[:1], []))
 
 
-def _others(value: Any, near: Iterable[Any]) -> list[Any]:
+def _others(value: Any, varied: Iterable[Any]) -> list[Any]:
     others: list[Any] = []
-    for other in near:
+    for other in varied:
         if other != value and other not in others:
             others.append(other)
     return others

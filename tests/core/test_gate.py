@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bat_os.core.gate import Draft, Wish, judge
+from bat_os.core.gate import LEAST_GAIN, Draft, Wish, judge
 
 GATES = ["whole", "gain", "never lose", "vote", "replay"]
 
@@ -43,10 +43,47 @@ def test_one_that_is_no_better_than_chance_is_refused():
     assert refused_at([]) == "whole"
 
 
+def test_a_few_wishes_decide_nothing_however_well_they_come_out():
+    (_, gate) = judge(compared([(2, 8)] * 59))
+    assert not gate.passed
+    assert "59 wishes are too few to judge by" in gate.why
+    assert refused_at(compared([(2, 8)] * 60)) == ""
+
+
+def test_a_gain_on_four_wishes_of_sixty_may_be_chance_and_on_five_is_not():
+    same = [(4, 4)] * 60
+    (_, gate) = judge(compared([(0, 8)] * 4 + same))
+    assert gate.figures["gain"] > max(gate.figures["error"], LEAST_GAIN)
+    assert (gate.passed, gate.figures["chance"]) == (False, 1 / 16)
+    assert "chance alone gives that much in 6%" in gate.why
+    assert refused_at(compared([(0, 8)] * 5 + same)) == ""
+
+
+def draw_pairs(draw, gained):
+    """Return wishes of very different ease, and what two adapters write for them by chance."""
+    for _ in range(60):
+        ease = draw.choice((0, 0, 0.05, 0.1, 0.3, 0.6, 0.9))
+        yield tuple(sum(draw.random() < one for _ in range(8)) for one in (ease, ease + gained))
+
+
+@pytest.mark.slow
+def test_two_that_are_equally_good_seldom_look_apart_and_a_real_gain_is_seen():
+    draw = random.Random(7)  # noqa: S311 - figures, no secret
+    passed = {
+        gained: sum(
+            all(gate.passed for gate in judge(compared(draw_pairs(draw, gained)))[:2])
+            for _ in range(100)
+        )
+        for gained in (0, 0.1)
+    }
+    assert passed[0] <= 9  # one in twenty, and what 100 tries may differ from that
+    assert passed[0.1] >= 95
+
+
 def test_one_that_gains_on_most_and_loses_what_was_safe_is_refused():
-    assert refused_at(compared([(2, 6)] * 50 + [(8, 0)])) == "never lose"
-    assert refused_at(compared([(2, 6)] * 50 + [(8, 3)] * 2 + [(8, 8)] * 8)) == "never lose"
-    assert refused_at(compared([(2, 6)] * 50 + [(8, 3)] + [(8, 8)] * 19)) == ""
+    assert refused_at(compared([(2, 6)] * 60 + [(8, 0)])) == "never lose"
+    assert refused_at(compared([(2, 6)] * 60 + [(8, 3)] * 2 + [(8, 8)] * 8)) == "never lose"
+    assert refused_at(compared([(2, 6)] * 60 + [(8, 3)] + [(8, 8)] * 19)) == ""
 
 
 def test_one_that_talks_longer_is_refused():

@@ -15,6 +15,7 @@ from bat_os.image.history.golden import calls_in, shown_in
 from bat_os.image.objects import Method, UvmObject, examples_of, find, ref_of
 from bat_os.image.proposals import is_quiet
 from bat_os.kernel.canary.replaying import read_calls
+from bat_os.kernel.idle.doubting import doubt
 from bat_os.kernel.idle.works import (
     DAY,
     LOOK_DAYS,
@@ -23,7 +24,6 @@ from bat_os.kernel.idle.works import (
     UNUSED_DAYS,
     Skill,
     Work,
-    doubt,
     look_back,
     look_round,
     mend,
@@ -115,6 +115,7 @@ def _skill(root: Root, holder: UvmObject, method: Method) -> tuple[Method, Skill
         faults=len(faults),
         failed=tuple(fault["asked"] for fault in faults if fault.get("asked")),
         examples=examples_of(method, version),
+        adapted=bool(version.provenance.get("adapted_from")),
     )
 
 

@@ -25,7 +25,15 @@ from bat_os.kernel.learning.trial import ITS_FAULT, SEED, try_examples, try_turn
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.moments import on_a_fork
 from bat_os.method.fixups import apply_fixups
-from bat_os.method.plausibility import perturb
+from bat_os.method.plausibility import (
+    MAX_PROBES,
+    find_blind_count,
+    find_implausible,
+    find_uninformative,
+    find_unused,
+    is_nothing,
+    perturb,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +48,7 @@ BATCH: Final = 8
 SHOTS: Final = 3
 POOL: Final = 8
 SECONDS: Final = 3.0  # for one trial; generous, since nobody waits and the machine may be busy
+Answers = dict[str, tuple[tuple[Any, ...], Any]]  # call -> (arguments, answer)
 LATER: Final = 1e9  # a clock that is not that of the other trials
 FAILED: Final = "an error"
 _FORMS: Final[Mapping[type, str]] = MappingProxyType(
@@ -66,7 +75,7 @@ class Behaviour:
 
     source: str  # of the first of them
     provenance: dict[str, Any]
-    answers: dict[str, tuple[tuple[Any, ...], Any]]  # meaning of the call -> (arguments, answer)
+    answers: Answers
     votes: int = 1
 
 
@@ -82,6 +91,7 @@ class Practice:
     brief: Brief
     most: int  # drafts to draw at most
     ways: Sequence[Way] = WAYS
+    probes: Sequence[tuple[Any, ...]] = ()  # other arguments that tell behaviours apart
     drawn: int = 0
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     _seen: dict[str, str] = field(default_factory=dict)  # source -> key of its behaviour, or ""
@@ -152,7 +162,7 @@ class Practice:
             return ""
         if not await _reproduces(mind, brief, source, target.examples):
             return ""
-        answers = await answers_of(mind, brief, source)
+        answers = await answers_of(mind, brief, source, self.probes)
         if answers is None:
             return ""
         key = key_of(answers)
@@ -178,9 +188,9 @@ async def _reproduces(
 
 
 async def answers_of(
-    mind: KernelContext, brief: Brief, source: str
-) -> dict[str, tuple[tuple[Any, ...], Any]] | None:
-    """Return what a source answers to the brief's arguments and to some near them, by the call.
+    mind: KernelContext, brief: Brief, source: str, probes: Sequence[tuple[Any, ...]] = ()
+) -> Answers | None:
+    """Return what a source answers to the brief's arguments, to some near them, and to ``probes``.
 
     None if it fails on the brief's own. Where another seed and another clock make another
     answer, the answers are ``Chance``.
@@ -197,8 +207,10 @@ async def answers_of(
     except ITS_FAULT:
         return None
     is_steady = meaning(own) == meaning(other)
-    found: dict[str, tuple[tuple[Any, ...], Any]] = {}
-    for args in [first, *perturb(brief.args)]:
+    found: Answers = {}
+    for args in [first, *perturb(brief.args), *probes]:
+        if repr(args) in found:
+            continue
         try:
             value = own if args == first else await ask(args, SEED, 0.0)
         except GrantWantedError:
@@ -236,7 +248,7 @@ def _form(value: Any) -> str:
     return f"{form} of {len(value)}" if isinstance(value, str | list) else form
 
 
-def key_of(answers: Mapping[str, tuple[tuple[Any, ...], Any]]) -> str:
+def key_of(answers: Answers) -> str:
     """Return a key that behaviours share which answer alike."""
     return digest("\n".join(_meant(value) for _, value in answers.values()))
 
@@ -246,11 +258,34 @@ def _meant(value: Any) -> str:
 
 
 def differ(one: Behaviour, other: Behaviour) -> tuple[tuple[Any, ...], Any, Any] | None:
-    """Return (arguments, answer of the one, of the other) of a call that tells two apart."""
+    """Return (arguments, answer of the one, of the other) of a call that tells two apart.
+
+    A call that one of them fails on is the last choice: it may be none that anybody would make.
+    One kind of nothing is as good as another.
+    """
+    failing = None
     for call, (args, value) in one.answers.items():
-        if call in other.answers and _meant(value) != _meant(other.answers[call][1]):
-            return args, value, other.answers[call][1]
-    return None
+        answer = other.answers[call][1] if call in other.answers else value
+        if _meant(value) != _meant(answer) and not (is_nothing(value) and is_nothing(answer)):
+            if not isinstance(value, Failure) and not isinstance(answer, Failure):
+                return args, value, answer
+            failing = failing or (args, value, answer)
+    return failing
+
+
+def has_voice(brief: Brief, one: Behaviour) -> bool:
+    """Return whether a behaviour would have a vote in a mission; whether it writes is not known."""
+    wish, selector = goal(brief), brief.selector
+    (args, value), *near = list(one.answers.values())[: 1 + MAX_PROBES]
+    if find_unused(one.source, selector):
+        return False
+    if any(type(arg) is str for arg in args) and find_blind_count(wish, one.source, selector):
+        return False
+    probed = [each for each in near if not isinstance(each[1], Failure)]
+    return isinstance(value, Chance) or not (
+        find_implausible(wish, selector, value, writes=True)
+        or find_uninformative(args, value, probed)
+    )
 
 
 def show_call(selector: str, args: Sequence[Any]) -> str:

@@ -1,7 +1,7 @@
 """What an idle mind does, most urgent first; what comes of each is a list of proposals.
 
     practise     wishes that failed, or wait for an example: drafts in several ways
-    doubt        provisional methods in use: new drafts, laws, and where these differ
+    doubt        provisional methods in use: ``doubting.py``
     mend         methods that failed in use: learned again with the call that failed
     look back    methods with a new version: does it answer what the one before did? no model
     look round   the same method twice, never used, slow, hiding one of a parent: no model
@@ -22,29 +22,19 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import Brief, goal
 from bat_os.core.choosing import meaning, preview
 from bat_os.core.digest import digest
-from bat_os.errors import BatError, CellError, DraftsError, NotFoundError
+from bat_os.errors import CellError, DraftsError, NotFoundError
 from bat_os.image import runs
 from bat_os.image.objects import MethodVersion, find
 from bat_os.image.proposals import Proposal
 from bat_os.image.store import SLOW
 from bat_os.kernel.canary.replaying import as_version, better, replay, worse
 from bat_os.kernel.idle.curator import curate
-from bat_os.kernel.idle.practice import (
-    SECONDS,
-    Behaviour,
-    Practice,
-    Way,
-    answers_of,
-    differ,
-    key_of,
-    show_call,
-)
+from bat_os.kernel.idle.practice import SECONDS, Behaviour, Practice, differ, has_voice, show_call
 from bat_os.kernel.learning.proof import check_examples
 from bat_os.kernel.learning.trial import ITS_FAULT, SEED, try_turn
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.verbs.files import prove, put_in
 from bat_os.kernel.verbs.moments import on_a_fork, rehearse_brief
-from bat_os.method.laws import find_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -57,9 +47,6 @@ log = logging.getLogger(__name__)
 
 MOST: Final = 64  # drafts for a wish with an example
 MOST_BLIND: Final = 16  # without an example: nothing decides which is right
-MOST_DOUBT: Final = 16
-DOUBT_WAYS: Final = (Way(True, 0), Way(False, 3))
-LAW_BROKEN: Final = 0.5
 UNUSED_DAYS: Final = 90
 DAY: Final = 86_400.0
 LOOK_DAYS: Final = 7
@@ -96,7 +83,8 @@ def practise(brief: Brief, mission: str, results: Sequence[Any]) -> Work:
         await practice.draw(mind)
         if practice.drawn < practice.most and not (results and len(practice.behaviours) > 1):
             return False
-        if best := practice.best[:2]:
+        best = [one for one in practice.best if results or has_voice(brief, one)][:2]
+        if best:
             work.found.append(_found_for(practice, best, mission, with_example=bool(results)))
             shown = {meaning(result) for result in results}
             if len(shown) > 1 and len(practice.behaviours) == 1:
@@ -120,18 +108,18 @@ def _found_for(
         answers = [preview(apart[1]), preview(apart[2])]
         what = f"{what}: is {call} {answers[0]} or {answers[1]}?"
         choices = [
-            _choice(brief, one, (apart[0], value), call)
+            choice_of(brief, one, (apart[0], value), call)
             for one, value in zip(best, apart[1:], strict=True)
         ]
     else:
         args, value = _telling(best[0])
         call = show_call(brief.selector, args)
         what = f"{what}: is {call} to be {preview(value)}?"
-        choices = [_choice(brief, best[0], (args, value), call)]
+        choices = [choice_of(brief, best[0], (args, value), call)]
     return Proposal(
         "practice", f"practice {mission}", what,
         f"{practice.drawn} drafts; those that fit answer in {_ways(len(practice.behaviours))}",
-        choices, [_rest(brief.target, brief.selector, 0)],
+        choices, [resting_on(brief.target, brief.selector, 0)],
         {"drafts": practice.drawn, "behaviours": len(practice.behaviours), "mission": mission,
          "sources": [one.source for one in best]},
     )  # fmt: skip
@@ -143,21 +131,22 @@ def _ways(count: int) -> str:
 
 def _telling(one: Behaviour) -> tuple[tuple[Any, ...], Any]:
     """Return the call of a behaviour that says most: the last one that was answered plainly."""
-    plain = [(args, value) for args, value in one.answers.values() if _is_plain(value)]
+    plain = [(args, value) for args, value in one.answers.values() if is_plain(value)]
     return plain[1] if len(plain) > 1 else next(iter(one.answers.values()))
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Return whether a person can say yes to a value."""
     return isinstance(value, bool | int | float | str | list | dict) and value not in ("", [], {})
 
 
-def _choice(
+def choice_of(
     brief: Brief, one: Behaviour, shown: tuple[tuple[Any, ...], Any], call: str
 ) -> dict[str, Any]:
     """Return the choice to install a behaviour, with its answer as one more example."""
     args, value = shown
     example = {"args": list(args), "kwargs": {}, "result": value}
-    deed = _install(brief, one, [example] if _is_plain(value) else [])
+    deed = _install(brief, one, [example] if is_plain(value) else [])
     return {"shown": f"yes, {call} is {preview(value)}", "deed": deed}
 
 
@@ -168,12 +157,13 @@ def _install(brief: Brief, one: Behaviour, examples: Sequence[Mapping[str, Any]]
     }  # fmt: skip
 
 
-def _ask(verb: str, target: str, selector: str, **body: Any) -> dict[str, Any]:
+def verb_deed(verb: str, target: str, selector: str, **body: Any) -> dict[str, Any]:
     """Return the deed of asking for a verb."""
     return {"do": "verb", "verb": verb, "target": target, "selector": selector, "body": body}
 
 
-def _rest(target: str, selector: str, version: int, while_: str = "") -> dict[str, Any]:
+def resting_on(target: str, selector: str, version: int, while_: str = "") -> dict[str, Any]:
+    """Return what a proposal rests on: this version, and what it is."""
     rest = {"object": target, "selector": selector, "version": version}
     return rest | ({"while": while_} if while_ else {})
 
@@ -190,92 +180,13 @@ class Skill:
     uses: int = 0
     faults: int = 0
     failed: tuple[str, ...] = ()  # arguments of calls that failed, as Python writes them
+    adapted: bool = False  # from a known function
     examples: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
         """Its name for people."""
         return f"{self.holder}.{self.selector}"
-
-
-def doubt(skill: Skill, brief: Brief) -> Work:
-    """Return the work on a provisional method: does what new drafts say agree with it?"""
-    practice = Practice(brief, MOST_DOUBT, DOUBT_WAYS)
-
-    async def step(mind: KernelContext, work: Work) -> bool:
-        await practice.draw(mind)
-        if practice.drawn < practice.most:
-            return False
-        own = await answers_of(mind, brief, skill.source)
-        if own is None:
-            return True
-        law = await _broken_law(mind, skill, brief)
-        work.found += _doubts(practice, skill, own, law)
-        return True
-
-    return Work("doubt", f"doubt {skill.name} {skill.version}", skill.name, step)
-
-
-async def _broken_law(mind: KernelContext, skill: Skill, brief: Brief) -> str:
-    if len(brief.args) != 1 or brief.kwargs:
-        return ""
-
-    async def ask(value: Any) -> Any:
-        trial = Candidate(skill.selector, skill.source, SEED, 0.0, SECONDS)
-        call = replace(brief, args=(value,))
-        return (await try_turn(mind.image, mind.cell, call, trial, mind)).value
-
-    try:
-        return await find_broken(goal(brief), brief.args[0], ask)
-    except BatError:
-        return ""
-
-
-def _doubts(
-    practice: Practice, skill: Skill, own: Mapping[str, tuple[tuple[Any, ...], Any]], law: str
-) -> list[Proposal]:
-    brief = practice.brief
-    agree = practice.behaviours.get(key_of(own))
-    votes = sum(one.votes for one in practice.behaviours.values())
-    share = (agree.votes if agree else 0) / votes if votes else 1.0
-    faults = skill.faults / max(skill.uses, 1)
-    amount = 1 - share + (LAW_BROKEN if law else 0) + faults
-    rival = practice.best[0] if practice.behaviours else None
-    mine = Behaviour(skill.source, {}, dict(own))
-    apart = differ(mine, rival) if rival is not None and rival is not agree else None
-    if apart is None and not law:
-        return []
-    choices: list[dict[str, Any]] = []
-    what = f"I doubt {skill.name}"
-    if apart is not None and rival is not None:
-        call = show_call(brief.selector, apart[0])
-        what += f": is {call} {preview(apart[1])} or {preview(apart[2])}?"
-        if _is_plain(apart[1]):
-            choices.append(_confirm(skill, apart[0], apart[1], call))
-        choices.append(_choice(brief, rival, (apart[0], apart[2]), call))
-    else:
-        args, value = next(iter(own.values()))
-        call = show_call(brief.selector, args)
-        what += f": {law}, and it is not so. Is {call} {preview(value)}?"
-        if not _is_plain(value):
-            return []
-        choices.append(_confirm(skill, args, value, call))
-    why = f"{round(share * 100)}% of {votes} new drafts agree with it"
-    return [
-        Proposal(
-            "doubt", f"doubt {skill.name} {skill.version}", what, why + (f"; {law}" if law else ""),
-            choices, [_rest(skill.holder, skill.selector, skill.version, "provisional")],
-            {"doubt": round(amount, 3), "dissonance": round(amount * skill.uses, 3),
-             "source": skill.source, "rival": rival.source if rival else "", "law": law},
-        )
-    ]  # fmt: skip
-
-
-def _confirm(skill: Skill, args: Sequence[Any], value: Any, call: str) -> dict[str, Any]:
-    """Return the choice to keep a method, with its answer as an example."""
-    example = {"args": list(args), "kwargs": {}, "result": value}
-    deed = _ask("verify-method", skill.holder, skill.selector, examples=[example])
-    return {"shown": f"{call} is {preview(value)}: keep it", "deed": deed}
 
 
 def mend(skill: Skill, brief: Brief, calls: Sequence[tuple[Any, Any]]) -> Work:
@@ -299,7 +210,7 @@ def mend(skill: Skill, brief: Brief, calls: Sequence[tuple[Any, Any]]) -> Work:
                     f"{skill.name} failed on {shown}; a new version answers it",
                     f"it failed on {skill.faults} different messages; every example holds",
                     [{"shown": "install the new version", "deed": deed}],
-                    [_rest(skill.holder, skill.selector, skill.version, "failing")],
+                    [resting_on(skill.holder, skill.selector, skill.version, "failing")],
                     {"source": skill.source, "new": source, "calls": len(calls)},
                 )
             )  # fmt: skip
@@ -332,7 +243,7 @@ def look_back(skill: Skill, before: int, calls: Sequence[Known]) -> Work:
         found = await replay(mind, change, also=calls)
         if not worse(found) and (lost := better(found)):
             told = lost[0].to_plain()
-            deed = _ask("redo", skill.holder, skill.selector, version=before)
+            deed = verb_deed("redo", skill.holder, skill.selector, version=before)
             work.found.append(
                 Proposal(
                     "canary", f"canary {skill.name} {skill.version}",
@@ -341,7 +252,7 @@ def look_back(skill: Skill, before: int, calls: Sequence[Known]) -> Work:
                     f"{len(lost)} of {len(found)} known answers are otherwise; none is so with "
                     f"version {before}",
                     [{"shown": f"go back to version {before}", "deed": deed}],
-                    [_rest(skill.holder, skill.selector, skill.version)],
+                    [resting_on(skill.holder, skill.selector, skill.version)],
                     {"source": skill.source, "otherwise": [one.to_plain() for one in lost[:SHOWN]]},
                 )
             )  # fmt: skip
@@ -407,10 +318,10 @@ def shadowed(skill: Skill, above: str, source: str) -> Proposal:
 def _unlearn(
     kind: str, skill: Skill, what: str, why: str, shown: str, evidence: Mapping[str, Any] = _NO
 ) -> Proposal:
-    deed = _ask("unlearn", skill.holder, skill.selector)
+    deed = verb_deed("unlearn", skill.holder, skill.selector)
     return Proposal(
         kind, f"{kind} {skill.name} {skill.version}", what, why,
-        [{"shown": shown, "deed": deed}], [_rest(skill.holder, skill.selector, skill.version)],
+        [{"shown": shown, "deed": deed}], [resting_on(skill.holder, skill.selector, skill.version)],
         evidence or {"source": skill.source},
     )  # fmt: skip
 
@@ -423,14 +334,15 @@ def _duplicate(record: Mapping[str, Any], twin: Mapping[str, Any]) -> list[Propo
         return []
     params = record["call"].partition("(")[2].removesuffix(")")
     source = f"def {selector}(self{params and f', {params}'}):\n    return self.{other}({params})\n"
-    deed = _ask("teach", holder, "", source=source)
+    deed = verb_deed("teach", holder, "", source=source)
     return [
         Proposal(
             "duplicate", f"duplicate {holder}.{selector} {other}",
             f"{holder}.{selector} does what {holder}.{other} does",
             "their texts, or their answers to a few calls, are the same",
             [{"shown": f"pass {selector} on to {other}", "deed": deed}],
-            [_rest(holder, selector, lineage["version"]), _rest(holder, other, twin["version"])],
+            [resting_on(holder, selector, lineage["version"]),
+             resting_on(holder, other, twin["version"])],
         )
     ]  # fmt: skip
 
@@ -451,14 +363,14 @@ def verify(skill: Skill, examples: Sequence[Mapping[str, Any]], changed: str) ->
         work.settle = {"object": skill.holder, "selector": skill.selector,
                        "version": skill.version, "why": why}  # fmt: skip
         if why:
-            deed = _ask("unlearn", skill.holder, skill.selector)
+            deed = verb_deed("unlearn", skill.holder, skill.selector)
             work.found.append(
                 Proposal(
                     "stale", f"stale {skill.name} {skill.version} {digest(changed)[:8]}",
                     f"{skill.name} no longer holds: {why.partition('; nothing was changed')[0]}",
                     f"since it was verified: {changed}",
                     [{"shown": "unlearn it; the next message has it written again", "deed": deed}],
-                    [_rest(skill.holder, skill.selector, skill.version)],
+                    [resting_on(skill.holder, skill.selector, skill.version)],
                     {"source": skill.source},
                 )
             )  # fmt: skip

@@ -7,6 +7,7 @@ import json
 import pytest
 import pytest_asyncio
 
+from bat_os.core import gate
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
@@ -67,6 +68,7 @@ def base(tmp_path_factory):
 async def world(image, cell, base, tmp_path, monkeypatch):
     """Return a function that makes a smithy whose new adapter has so many of 8 drafts right."""
     monkeypatch.setattr(comparing, "read_paper", lambda: type(PAPER)(PAPER.tasks[:8], (), ()))
+    monkeypatch.setattr(gate, "LEAST_WISHES", 8)
     monkeypatch.setattr(module, "RECIPE", {"rate": 5e-4, "epochs": 1, "rank": 2})
     monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(child, "MODULE", "tests.training.eager")

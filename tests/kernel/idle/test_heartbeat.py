@@ -178,6 +178,16 @@ async def test_without_an_example_sixteen_drafts_are_enough(mind, heart, fail, m
     assert row["what"].startswith('"Shrink" failed before and has drafts that run: is shrink(')
 
 
+async def test_without_an_example_nobody_is_asked_about_a_draft_that_would_have_no_vote(
+    mind, heart, fail, model
+):
+    await fail("fuel_lasts", 3, examples=(), text="Tell whether the fuel lasts for some hours.")
+    model.bodies = {"fuel_lasts": [" return hours * 7", " return hours < 2", " return 77"]}
+    await beat_all(heart)
+    (row,) = (await ask(mind, "proposals"))["proposals"]
+    assert "is fuel_lasts(4) to be False?" in row["what"]
+
+
 async def test_a_proposal_is_gone_when_its_reason_has_gone(mind, heart, fail, model):
     await fail()
     model.bodies = {"flatten": [GOOD]}
@@ -325,6 +335,62 @@ async def test_a_provisional_method_that_new_drafts_agree_with_is_left_alone(min
     await CognitiveCycle(mind, lambda *_: None).run(mission)
     await beat_all(heart)
     assert (await ask(mind, "proposals"))["proposals"] == []
+
+
+async def learn(mind, selector, *args, known=""):
+    """Have a mission learn a method; with ``known``, as one adapted from that function."""
+    mission = await open_mission(mind.image, selector, *args, text=WISHES.get(selector, ""))
+    answer = await CognitiveCycle(mind, lambda *_: None).run(mission)
+    assert answer["body"]["status"] == "provisional", answer
+
+    def adapt(root):
+        method = root["objects"]["genesis_obj"].slots[selector]
+        method.versions[0].provenance["adapted_from"] = known
+        method.versions[0]._p_changed = True
+
+    await mind.image.transact(adapt, note="adapt")
+
+
+WISHES = {
+    "count_long": "Count the words of a text that have over four letters.",
+    "twice": "Double the number 21.",
+}
+HALVE, LESS = " return number / 2", " return number - 5"
+DOUBTS = {
+    "half of the drafts agree": ("halve", (10,), [LESS], [HALVE, LESS], "", ""),
+    "a quarter of them does": (
+        "halve", (10,), [LESS], [HALVE, HALVE, HALVE, LESS], "", "is halve(11) 6 or 5.5?"),
+    "it is adapted from a known function": ("halve", (10,), [LESS], [HALVE], "seed:1", ""),
+    "it differs at what it is compared with only": (
+        "halve", (10,), [" return number / 2 if number != 70 else 0"], [HALVE], "",
+        "is halve(70) 0 or 35"),
+    "one fails where the other answers": (
+        "halve", ([4, 6],), [" return numbers[0] / 2"],
+        [" return numbers[0] / 2 if numbers else None"], "", ""),
+    "the others have no voice": ("halve", (10,), [LESS], [" return 5"], "", ""),
+    "a number of the wish plays no part": (
+        "count_long", ("to be or not",), [" return len(text.split())"],
+        [" return len(text.split())"], "", "4 was asked for and plays no part. Is"),
+    "a number of the wish is what the call is about": (
+        "twice", (21,), [" return number * 2"], [" return number * 2"], "", ""),
+    "it plays one": (
+        "count_long", ("to write or not",), [" return sum(len(w) > 4 for w in text.split())"],
+        [" return sum(len(w) > 4 for w in text.split())"], "", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DOUBTS)
+async def test_what_is_doubted_of_a_method_by_what_new_drafts_answer(mind, heart, model, case):
+    selector, args, bodies, others, known, question = DOUBTS[case]
+    model.bodies = {selector: bodies}
+    await learn(mind, selector, *args, known=known)
+    model.bodies = {selector: others}
+    before = await graph(mind.image)
+    await beat_all(heart)
+    assert await graph(mind.image) == before
+    told = [row["what"] for row in (await ask(mind, "proposals"))["proposals"]]
+    assert len(told) == bool(question)
+    assert all(question in one for one in told)
 
 
 async def test_a_method_that_failed_in_use_is_mended_on_a_fork(mind, heart, model):
