@@ -9,6 +9,7 @@ from bat_os.cli.doctor.running import show_cluster
 from bat_os.errors import FormatError, RemoteError
 from bat_os.image import desks, missions
 from bat_os.image.store import ImageStore
+from bat_os.kernel.missions import tending
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
 from tests.storages import storage_of, where_of
 
@@ -37,9 +38,10 @@ async def make(engine, tmp_path):
     """Return a function that starts one more kernel of the cluster, in this loop."""
     async with contextlib.AsyncExitStack() as running:
 
-        async def start(number):
+        async def start(number, steps=()):
             folder = tmp_path / f"home{number}"
             kernel = Counting(folder)
+            kernel.steps = steps
             kernel.options = {
                 "image": engine.uri(60), "cluster": where_of(engine), "idle": "off", "tcp_port": -1,
                 "cluster_seconds": 600.0,
@@ -164,6 +166,44 @@ async def test_what_a_kernel_leaves_when_it_stops_the_others_end(make):
     assert answer["result"] == 7
     await until(lambda: knows(second, 1))
     assert (await cluster_of(second))["leads"] is True
+
+
+async def test_who_asks_another_kernel_need_not_wait_until_it_looks(make, monkeypatch):
+    monkeypatch.setattr(tending, "LOOK", 100_000.0)
+    first = await make(0)
+    await until(lambda: knows(first, 1))
+    second = await make(1)
+    await until(lambda: knows(second, 2))
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    second.gate.set()
+    first.kernel.stop()
+    with pytest.raises(Exception, match=r"daemon|shutting"):
+        await asking
+    assert (await brief(second))["result"] == 7
+
+
+async def test_a_kernel_that_prepares_takes_nothing_over(make):
+    first = await make(0)
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    prepared = asyncio.Event()
+
+    async def prepare(report):
+        await prepared.wait()
+
+    second = await make(1, steps=(prepare,))
+    second.gate.set()
+    owner = first.mind.image.database.kernel
+    first.kernel.stop()
+    with pytest.raises(Exception, match=r"daemon|shutting"):
+        await asking
+    await first.task
+    await second.kernel._tending.look()
+    left = await second.mind.image.transact(desks.look, note="look")
+    assert (left.counts[owner], left.own) == (1, ())
+    prepared.set()
+    assert (await brief(second))["result"] == 7
 
 
 async def test_a_fenced_kernel_waits_for_the_image_like_any_other(make):
