@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import zodburi
+from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import ConflictError, POSError, StorageError
 
-from bat_os.image.allowlist import AllowListDB, looks_like_image
+from bat_os.image.allowlist import AllowListDB, CheckingConnection, looks_like_image
 from bat_os.image.files.storage import open_storage, present
 
 if TYPE_CHECKING:
@@ -29,10 +31,29 @@ _DRIVERS: Final = frozenset({"psycopg2", "psycopg2.errors", "pg8000.exceptions"}
 INSTALL: Final = "pip install -r requirements-cluster.txt installs what servers need"
 
 
+class ServerConnection(CheckingConnection):
+    """Compares, with each commit, the clock that stamps it with this machine's."""
+
+    def tpc_begin(self, transaction: Any) -> None:
+        """Begin a commit; as ``Connection.tpc_begin``."""
+        self.began = time.time()
+        super().tpc_begin(transaction)
+
+    def tpc_finish(self, transaction: Any) -> Any:
+        """Finish a commit; as ``Connection.tpc_finish``."""
+        serial = super().tpc_finish(transaction)
+        if self.committed:
+            at = TimeStamp(self.committed).timeTime()
+            self.db().clock_ahead = max(0.0, at - time.time()) - max(0.0, self.began - at)
+        return serial
+
+
 class ServerDB(AllowListDB):
     """A database whose storage other processes write as well."""
 
+    klass = ServerConnection
     opened = b"\xff" * 8  # records of any age may be those of another writer
+    clock_ahead: float | None = None  # seconds that the server's clock was ahead at the last commit
 
     def __init__(self, storage: Any, **options: Any) -> None:
         """Open the database of a storage."""

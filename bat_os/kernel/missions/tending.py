@@ -233,6 +233,7 @@ class Tending:
                     "endpoint": self._says(one, "endpoint"),
                     "host": self._says(one, "host"),
                     "home": self._says(one, "home"),
+                    "blobs": self._says(one, "blobs"),
                 }
                 for one in kernels
             ],

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import re
+from types import SimpleNamespace
 
 import pytest
 
-from bat_os.cli.doctor.running import show_cluster
+from bat_os.cli.doctor.outcome import KernelFacts
+from bat_os.cli.doctor.running import check_cluster, show_cluster
 from bat_os.errors import FormatError, RemoteError
 from bat_os.image import desks, missions
 from bat_os.image.store import ImageStore
@@ -38,13 +41,13 @@ async def make(engine, tmp_path):
     """Return a function that starts one more kernel of the cluster, in this loop."""
     async with contextlib.AsyncExitStack() as running:
 
-        async def start(number, steps=()):
+        async def start(number, steps=(), uri=""):
             folder = tmp_path / f"home{number}"
             kernel = Counting(folder)
             kernel.steps = steps
             kernel.options = {
-                "image": engine.uri(60), "cluster": where_of(engine), "idle": "off", "tcp_port": -1,
-                "cluster_seconds": 600.0,
+                "image": uri or engine.uri(60), "cluster": where_of(engine), "idle": "off",
+                "tcp_port": -1, "cluster_seconds": 600.0,
             }  # fmt: skip
             await running.enter_async_context(kernel)
             kernel.ask = (await running.enter_async_context(kernel.client())).request
@@ -104,6 +107,31 @@ async def test_a_mission_runs_once_however_many_kernels_start_meanwhile(make):
     assert (answer["result"], row["attempts"]) == (7, 0)
     assert first.drawn
     assert not any(kernel.drawn for kernel in others)
+
+
+async def test_the_doctor_sees_who_has_another_blob_folder_and_what_time_the_server_has(
+    make, engine
+):
+    first, second = await make(0), await make(1)
+    await until(lambda: knows(first, 2))
+    rows = await rows_of(first)
+    assert rows["blob folder"] == ("ok", "the same for 2 kernels that live")
+    assert rows["clock"][0] == "ok"
+    elsewhere = re.sub(r"(?<=[?&])blob_dir=[^&]+", f"blob_dir={engine.folder}/own", engine.uri(60))
+    third = await make(2, uri=elsewhere)
+    for kernel in (first, second, third):
+        await until(lambda kernel=kernel: knows(kernel, 3))
+    level, text = (await rows_of(first))["blob folder"]
+    assert level == "broken"
+    assert str(third.home.path) in text
+    assert str(second.home.path) not in text
+
+
+async def rows_of(kernel):
+    """Return what the doctor says of a kernel's cluster, by the names of its rows."""
+    health = await kernel.ask("health", timeout=PATIENCE)
+    found = check_cluster(SimpleNamespace(kernel=KernelFacts(health)))
+    return {row.name: (row.state, row.found) for row in found}
 
 
 async def test_one_key_at_three_kernels_is_one_mission_that_all_hear_of(make):
