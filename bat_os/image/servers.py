@@ -23,7 +23,7 @@ from bat_os.image.allowlist import AllowListDB, CheckingConnection, looks_like_i
 from bat_os.image.files.storage import open_storage, present
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PAUSE: Final = 0.004  # seconds: about one commit of a server
 LONGEST: Final = 0.5
@@ -125,7 +125,9 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
         ZODB's StorageError, OSError, ValueError, KeyError: It cannot be opened.
     """
     try:
-        factory, options = zodburi.resolve_uri(location)
+        is_postgres = location.startswith("postgres://")
+        resolve = _postgres_resolver() if is_postgres else zodburi.resolve_uri
+        factory, options = resolve(location)
         return ServerDB(_mend(factory()), **{**limits, **options})
     except (zodburi.NoResolverForScheme, ImportError) as error:
         scheme = location.partition(":")[0]
@@ -134,6 +136,26 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
         if type(error).__module__ in _DRIVERS:
             raise StorageError(f"its server does not answer: {error}") from error
         raise
+
+
+def _postgres_resolver() -> Any:
+    """Return what opens a ``postgres://`` address.
+
+    RelStorage's own says ``password='None'`` for an address without a password, so that none is
+    looked for in PGPASSFILE or PGPASSWORD; and ``port='None'``.
+    """
+    from relstorage import zodburi_resolver  # type: ignore[import-untyped]  # optional, no stubs
+    from relstorage.adapters.postgresql import PostgreSQLAdapter  # type: ignore[import-untyped]
+
+    class Helper(zodburi_resolver.PostgreSQLAdapterHelper):  # type: ignore[misc] # no stubs
+        def __call__(self, uri: Any, given: Any) -> tuple[Callable[[Any], Any], Any]:
+            own, unused = self.interpret_kwargs(given)
+            parts = {"dbname": uri.path[1:], "user": uri.username, "password": uri.password,
+                     "host": uri.hostname, "port": uri.port, **own}  # fmt: skip
+            dsn = " ".join(f"{name}='{value}'" for name, value in parts.items() if value)
+            return lambda options: PostgreSQLAdapter(dsn=dsn, options=options), unused
+
+    return zodburi_resolver.RelStorageURIResolver(Helper())
 
 
 def _mend(storage: Any) -> Any:

@@ -85,6 +85,13 @@ async def test_the_room_is_told_by_kind(place, tmp_path):
     assert room["policy"]
 
 
+async def test_an_address_without_a_password_leaves_it_to_the_file_of_passwords(postgres):
+    async with opened(postgres.uri()) as image:
+        dsn = image.storage._adapter._dsn
+    assert f"dbname='{postgres.name}'" in dsn
+    assert "password" not in dsn
+
+
 async def test_how_far_the_clock_of_the_server_is_off_is_seen_with_each_commit(
     place, tmp_path, monkeypatch
 ):
