@@ -53,9 +53,7 @@ IN_CHAT: Final = Place(
 
 
 def place_of(session: str) -> Place:
-    """Return where the answer to a single sentence is shown, in a conversation or without one."""
-    if not session:
-        return ALONE
+    """Return where the answer to a single sentence is shown, in a conversation of that name."""
     again = f"--session {session}"
     return Place(
         f'answer with {again} "1", or in words',

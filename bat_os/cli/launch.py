@@ -133,8 +133,10 @@ def guess(sentence: Sequence[str]) -> str:
 
     >>> guess(["statsu"]), guess(["docter"]), guess(["status quo"]), guess(["thanks"])
     ('status', 'doctor', '', '')
+    >>> guess(["why?"])
+    ''
     """
     known = sorted({*COMMANDS, *ALONE, *WITH_WORDS, "help"})
-    if len(sentence) != 1 or " " in sentence[0] or sentence[0] in known:
+    if len(sentence) != 1 or " " in sentence[0] or sentence[0] in known or "?" in sentence[0]:
         return ""
     return next(iter(difflib.get_close_matches(sentence[0], known, n=1, cutoff=_NEAR)), "")

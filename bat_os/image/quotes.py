@@ -258,7 +258,7 @@ def _is_name(word: str) -> bool:
 
 
 def _unit_of(value: Value) -> str:
-    return str(value.value).partition("/")[0] if value.kind == "unit" else "-"
+    return str(value.value).partition("/")[0].casefold() if value.kind == "unit" else "-"
 
 
 def _is_counted(question: Question, line: Line, values: Sequence[Value]) -> bool:
@@ -342,4 +342,5 @@ def _asks() -> Mapping[str, Any]:
 
 @cache
 def _data() -> Mapping[str, Any]:
-    return tomllib.loads((resources.files("bat_os.image") / "quotes.toml").read_text("utf-8"))
+    text = (resources.files("bat_os.image") / "quotes.toml").read_text("utf-8")
+    return tomllib.loads(text.casefold())  # as questions are compared: "groß" is "gross"

@@ -286,7 +286,8 @@ class Turn:
             running.absorb(result.delta)
         except CellError as error:
             self._check_home(runnable, message, error)
-            if runnable.status == SHIPPED and error.details.get("kind") == "raised":
+            raised = error.details.get("kind") == "raised" and self._fault is None
+            if runnable.status == SHIPPED and raised:
                 # Its examples run in the suite of the program: what it got is at fault.
                 head = head_of(runnable.source, message.selector)
                 raise ArgumentsError(f"{head}: {error.details.get('text', error)}") from error

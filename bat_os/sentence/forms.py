@@ -140,7 +140,8 @@ class _Forms:
         words = split_words(text, self.spelling)
         numbers = self._find_numbers(words, typed)
         spans = {at: ("number", end) for at, (end, _) in numbers.items()}
-        found = [m for m in self.templates.match(words, spans) if _may_be(m, text)]
+        matches = self.templates.match(words, spans)
+        found = [m for m in matches if _may_be(m, text) and _has_name(m, words)]
         if not found:
             return None
         best = max(found, key=lambda m: (m.payload.certain, m.score, -m.payload.order))
@@ -340,6 +341,12 @@ def _forms_of(language: str) -> _Forms:
         return _forms_of("en")
     file = LANGUAGES / f"forms.{language}.toml"
     return _Forms(language, tomllib.loads(file.read_text(encoding="utf-8")))
+
+
+def _has_name(match: Match, words: Sequence[Word]) -> bool:
+    """Return whether a list is named by more than numbers: "2027 goals", and not "1, 2, 3"."""
+    named = (words[first:last] for name, first, last in match.slots if name == "list")
+    return all(any(not word.is_numeric for word in each) for each in named)
 
 
 def _may_be(match: Match, text: str) -> bool:

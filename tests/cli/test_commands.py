@@ -244,7 +244,22 @@ async def test_on_a_terminal_long_work_has_a_bar_and_with_quiet_none(thinking, p
     assert quiet.splitlines() == [f"{number}.txt: known already" for number in (1, 2, 3)]
 
 
-async def on_terminal(home, *words):
+async def test_what_is_said_at_one_terminal_is_one_conversation(thinking):
+    home = thinking.home.path
+    told = await on_terminal(home, "ask", "remember that my locker code is 4711")
+    assert "undo that" in told  # the line beside the answer says how
+    assert "locker code is 4711" in await on_terminal(home, "ask", "undo that")
+    assert "4711" not in await on_terminal(home, "ask", "what is my locker code?", status=5)
+
+
+async def test_in_a_pipe_each_sentence_stands_alone(thinking):
+    home = thinking.home.path
+    await verb(home, "ask", "remember that my bike is green")
+    assert (await verb(home, "ask", "undo that")).status == 5
+    assert "green" in (await verb(home, "ask", "what colour is my bike?")).out
+
+
+async def on_terminal(home, *words, status=0):
     """Return what a verb writes when standard output and error are a terminal."""
     ours, theirs = pty.openpty()
     environ = ENVIRON | {"TERM": "xterm", "COLUMNS": "100"}
@@ -262,7 +277,7 @@ async def on_terminal(home, *words):
 
     await asyncio.to_thread(read)
     os.close(ours)
-    assert await process.wait() == 0
+    assert await process.wait() == status
     return b"".join(parts).decode()
 
 

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from bat_os.cli.licences import LISTS, PAGE, UNKNOWN, parts
 
@@ -22,6 +23,12 @@ def test_every_package_that_is_fetched_is_named(file):
     listed = named(LISTS[file][0]) | named("package")
     assert pins
     assert {re.sub(r"[-_.]+", "-", pin).lower() for pin in pins} <= listed
+
+
+def test_every_package_of_the_first_stage_is_pinned_also_what_others_need():
+    lines = (ROOT / "requirements-first.txt").read_text().splitlines()
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
+    assert {part.name for part in parts() if part.kind == "package"} <= pinned
 
 
 def test_every_model_that_a_profile_names_is_there_with_its_licence():

@@ -57,6 +57,14 @@ def test_headings_are_context_and_no_lines():
         ("who runs the shop in Turin?", "The shop in Milan is run by Ada.", False),
         ("how lond is the brigde?", "The bridge is 40 metres long.", True),
         ("when did they loose the cup", "They lost the cup in 1998.", True),
+        ("wie heißt der Hausmeister?", "Der Hausmeister ist Herr Okoye.", True),
+        ("wie heißt der Hausmeister?", "Der Hausmeister ist nur dienstags da.", False),
+        ("wie groß ist der Keller?", "Der Keller misst 40 Quadratmeter.", True),
+        ("wie groß ist der Keller?", "Der Keller ist feucht.", False),
+        ("how warm is the pool?", "The pool is kept at 26 degrees Celsius.", True),
+        ("how warm is the pool?", "The pool is open for 26 weeks.", False),
+        ("what is the name of the caretaker?", "The caretaker is Mr Okoye.", True),
+        ("what does it mean if the bell rings twice?", "If the bell rings twice, leave.", True),
     ],
 )
 def test_a_line_answers_by_its_words_and_by_what_is_asked_for(question, text, expected):

@@ -2,18 +2,20 @@
 
     a sentence ── say ──> what happens meanwhile, on standard error ──> the answer
 
-Without the name of a conversation the kernel keeps nothing of the sentence: the next one begins
-anew. Where no daemon runs, a person at a terminal is asked whether to start one.
+A terminal is one conversation. A pipe is none, unless it names one: there the kernel keeps nothing
+of the sentence, and the next one begins anew. Where no daemon runs, a person at a terminal is asked
+whether to start one.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.cli.answer import ALONE, as_line, notes_on, place_of, status_of
+from bat_os.cli.answer import ALONE, IN_CHAT, as_line, notes_on, place_of, status_of
 from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.environment import watchdog_command
@@ -83,8 +85,20 @@ async def say(
     return await request(kernel, screen, fields, returns, verb="say")
 
 
-def show(body: Mapping[str, Any], screen: Screen, place: Place = ALONE) -> None:
+def session_here(screen: Screen) -> str:
+    """Return the name of the conversation at this terminal; "" in a pipe, and for a program.
+
+    All that a shell runs has its session id, so "yes" or "undo that" refers to the sentence before.
+    """
+    at_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    if screen.as_json or not at_terminal or not hasattr(os, "getsid"):  # Windows has no sessions
+        return ""
+    return f"terminal-{os.getsid(0)}"
+
+
+def show(body: Mapping[str, Any], screen: Screen, place: Place | None = None) -> None:
     """Write an answer to standard output, and what is beside it to standard error."""
+    place = place or (IN_CHAT if session_here(screen) else ALONE)
     if screen.as_json:
         screen.answer(as_line(body))
         return
@@ -95,9 +109,10 @@ def show(body: Mapping[str, Any], screen: Screen, place: Place = ALONE) -> None:
 
 async def say_once(home: Path, screen: Screen, sentence: str, **how: Any) -> int:
     """Answer one sentence, said as ``as_fields`` takes it; return the exit status."""
+    named = str(how.pop("session", ""))
     while True:
         try:
-            fields = as_fields(sentence, **how)
+            fields = as_fields(sentence, session=named or session_here(screen), **how)
             async with connect(home) as kernel:
                 body = await say(kernel, screen, fields)
                 if not screen.as_json:
@@ -108,7 +123,7 @@ async def say_once(home: Path, screen: Screen, sentence: str, **how: Any) -> int
         except BatError as error:
             return refuse(screen, error)
         else:
-            show(body, screen, place_of(fields.get("session", "")))
+            show(body, screen, place_of(named) if named else None)
             return status_of(body)
 
 

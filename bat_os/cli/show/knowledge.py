@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.answer import FIELDS
-from bat_os.cli.chat.saying import as_fields, say
+from bat_os.cli.chat.saying import as_fields, say, session_here
 from bat_os.cli.chat.saying import show as show_said
 from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
@@ -212,10 +212,9 @@ def _show_talks(body: Mapping[str, Any], screen: Screen) -> None:
 
 async def _ask(ask: Ask) -> Mapping[str, Any]:
     options = vars(ask.options)
-    fields = as_fields(
-        " ".join(options["sentence"]), session=options["session"], fresh=options["fresh"],
-        call=options["as"],
-    )  # fmt: skip
+    session = options["session"] or session_here(ask.screen)
+    words = " ".join(options["sentence"])
+    fields = as_fields(words, session=session, fresh=options["fresh"], call=options["as"])
     body = await say(ask.kernel, ask.screen, fields)
     return {name: body.get(name) for name in FIELDS}
 

@@ -87,10 +87,13 @@ async def read_changes(image: ImageStore, tid: str) -> list[Change]:
         try:
             at = bytes.fromhex(tid)
             found = {record.oid for step in image.storage.iterator(at, at) for record in step}
-        except ValueError as error:
-            raise ArgumentsError(f"{tid[:20]!r} names no transaction") from error
+        except ValueError:
+            at, found = b"", set()
         if len(at) != _TID or not found:
-            raise ArgumentsError(f"{tid[:20]!r} names no transaction; batos diff lists them")
+            raise ArgumentsError(
+                f"{tid[:20]!r} names no transaction; batos diff lists them. To take back what was "
+                'done for your last sentence: batos ask "undo that"'
+            )
         return found
 
     touched = await image.transact(oids, note="look at a transaction")

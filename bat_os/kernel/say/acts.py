@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
@@ -187,7 +188,13 @@ async def _finished(one: Act) -> Answer:
         for entry in await one.read(LISTS, "entries", known)
         if entry["done"] and (span is None or days[0] <= entry.get("at", "")[:10] <= days[1])
     ]
-    return one.answer("recalled", "lists.finished" if done else "lists.none_done", done, items=done)
+    key = "lists.finished" if done else "lists.none_done"
+    answer = one.answer("recalled", key, done, items=done)
+    # "What did I do?" asks for more than what was ticked off.
+    told = await recall.recall_when(one) if one.values.get("did") else None
+    if told is None or told.kind != "recalled":
+        return answer
+    return replace(told, text=f"{answer.text} {told.text}") if done else told
 
 
 async def _pending(one: Act) -> Answer | None:
@@ -324,6 +331,7 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     "lists_obj.rename": _rename,
     **tallies.ACTS,
     **recall.ACTS,
+    "memory_obj.recall": partial(recall.recall, noted=tallies.show_last),
     "memory_obj.pending": _pending,
     **reminders.ACTS,
     **here.ACTS,

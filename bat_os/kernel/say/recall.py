@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     # A turn that writes, by way of the dispatcher: the body of its result.
     Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
+    Noted = Callable[["Act", str], Awaitable[Answer | None]]
 
 UNDO: Final = "undo that"
 LISTED: Final = 10
@@ -150,14 +151,16 @@ async def recall_documents(mind: KernelContext, sentence: Sentence) -> Answer | 
     return _quoted(found, sentence.language) if found is not None else None
 
 
-async def recall(asked: Asked) -> Answer | None:
-    """Answer a question for something that was said."""
+async def recall(asked: Asked, noted: Noted | None = None) -> Answer | None:
+    """Answer a question for something that was said, or was noted in another way."""
     question = asked.slot("question")
     if not words_of(question):
         return await list_newest(asked)
     found = await memory.recall(asked.mind, question, now=asked.now)
     if found and found[0].certain:
         return _told(asked, found)
+    if noted and isinstance(asked, Act) and (answer := await noted(asked, question)):
+        return answer
     if quoted := await memory.recall_documents(asked.mind, question, language=asked.language):
         return _quoted(quoted, asked.language)
     return _told(asked, found) if found else _nothing(asked)

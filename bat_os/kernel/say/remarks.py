@@ -317,9 +317,10 @@ class Talk:
 
     async def _take_example(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
         """Answer a value that was said to the question for an example."""
-        said = heard.typed.text
-        if heard.form is not None and heard.form.name == "talk.correct":
-            said = str(heard.form.values["value"])
+        form, talk = heard.form, _name(heard, "talk")
+        if form is not None and form.certain and not talk:
+            return None  # "I ran 5 km" is no example
+        said = str(form.values["value"]) if form and talk == "correct" else heard.typed.text
         try:
             value = read_example(said)
         except ArgumentsError:
@@ -331,8 +332,7 @@ class Talk:
     async def _in_unit(
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
     ) -> Answer | None:
-        unit = str(said["unit"])
-        values = read_sentence(f"1 {unit}", heard.now, heard.language).values
+        values = read_sentence(f"1 {(unit := str(said['unit']))}", heard.now, heard.language).values
         named = next((str(v.value) for v in values if v.kind == "unit"), unit)
         args = followups.convert_to(last, named, heard.now)
         if args is None:

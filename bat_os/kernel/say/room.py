@@ -114,6 +114,8 @@ class Room:
             answer = self._lessons.answer(*stored, heard.language)
         else:
             answer = await self._go_on(heard, await self._answer(heard))
+        if answer.undo:
+            answer = replace(answer, undo=text(answer.language, "self.undo_that"))
         done = answer.as_body(time.monotonic() - started)
         await self._note(heard, answer, done)
         return done

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bat_os.core.answer import Answer
@@ -157,6 +158,15 @@ async def _show_total(one: Act) -> Answer | None:
     return Answer(
         "recalled", said, found, language=one.language, memory={"counter": known, "unit": unit}
     )
+
+
+async def show_last(one: Act, question: str) -> Answer | None:
+    """Answer "what is my weight?" by what was noted last; None if no counter has that name."""
+    wanted = bases_of(one, question)
+    for name in await one.read(COUNTERS, "names") if wanted else ():
+        if bases_of(one, name) == wanted:
+            return await _show_total(replace(one, values={"thing": name, "of": "last"}))
+    return None
 
 
 async def _numbers(one: Act, thing: str, span: tuple[dt.date, dt.date] | None) -> list[float]:

@@ -1,5 +1,6 @@
 """bat_os.kernel.say.acts, recall and undo: forms are carried out on a real image."""
 
+import asyncio
 import datetime as dt
 
 import pytest
@@ -381,3 +382,34 @@ async def test_a_fact_goes_before_a_document_and_a_document_before_a_near_fact(s
     await said("remember that my locker code is 4711")
     assert (await said("what is my locker code?"))["value"] == "4711"
     assert "8812" in (await said("what is the alarm code of the shed?"))["value"]
+
+
+TAKEN_BACK = {
+    "add bread to the shopping list": "I took it back",
+    "setz Brot auf die Einkaufsliste": "Ich habe es zurückgenommen",
+    "ajoute du pain à la liste de courses": "Je l'ai annulé",
+    "añade pan a la lista de la compra": "Lo he deshecho",
+}
+
+
+@pytest.mark.parametrize("sentence", TAKEN_BACK)
+async def test_each_language_has_its_own_sentence_to_take_something_back(said, sentence):
+    done = await said(sentence)
+    assert done["kind"] == "acted"
+    assert (await said(done["undo"]))["text"].startswith(TAKEN_BACK[sentence])
+
+
+async def test_what_several_people_add_to_one_list_at_once_is_all_there(said):
+    things = ["milk", "soap", "rice", "salt", "tea", "flour"]
+    added = (said(f"add {thing} to my shopping list", session=thing) for thing in things)
+    assert {done["kind"] for done in await asyncio.gather(*added)} == {"acted"}
+    assert {*(await said("what is on my shopping list?"))["value"]} == {*things}
+
+
+async def test_what_somebody_did_is_what_was_ticked_off_and_what_was_said_of_the_day(said):
+    await said("add milk to my shopping list")
+    await said("tick off milk")
+    assert "milk" in (await said("what did I do today?"))["text"]
+    await said("remember that I visited Ann today")
+    both = (await said("what did I do today?"))["text"]
+    assert ("milk" in both, "visited Ann" in both) == (True, True)

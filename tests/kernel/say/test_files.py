@@ -163,7 +163,7 @@ async def test_words_in_a_file_are_no_orders(said, notes):
 )
 async def test_leave_is_given_and_taken_back_in_words(said, notes, leave, end):
     given = await said(leave.format(notes))
-    assert (given["kind"], given["undo"]) == ("acted", "undo that")
+    assert (given["kind"], bool(given["undo"])) == ("acted", True)
     assert "buy milk" in (await said(f"what does {notes}/todo.md say?"))["text"]
     assert (await said(end.format(notes)))["kind"] == "acted"
     assert (await said(f"what does {notes}/todo.md say?"))["needs"] == "grant"

@@ -38,7 +38,7 @@ async def test_a_place_that_was_said_is_the_setting_and_undo_takes_it_back(
 ):
     assert (await said(asked))["kind"] == "unable"
     answer = await said(sentence)
-    assert (answer["kind"], answer["undo"]) == ("acted", "undo that")
+    assert (answer["kind"], bool(answer["undo"])) == ("acted", True)
     assert await facts(mind) == {
         "place": "Vienna", "zone": "Europe/Vienna", "country": "AT", "language": "",
     }  # fmt: skip

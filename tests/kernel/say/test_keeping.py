@@ -81,6 +81,17 @@ async def test_values_have_an_average_and_a_last_one(said):
         ("what was my last weight?", 72.5),
         ("what was my highest weight?", 72.5),
         ("what was my lowest weight?", 71.5),
+        ("what's my weight?", 72.5),
+    )
+    assert (await said("what is my body weight index?"))["kind"] != "recalled"
+
+
+async def test_a_value_of_today_is_noted_under_its_own_name_in_german(said):
+    await talk(
+        said,
+        ("mein Blutdruck ist heute 120", 120),
+        ("mein Blutdruck war heute früh 118", 118),
+        ("was war mein letzter Blutdruck?", 118),
     )
 
 

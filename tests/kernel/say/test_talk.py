@@ -87,6 +87,13 @@ async def test_no_alone_asks_for_the_right_answer(said, image, function):
     assert (body["kind"], body["value"]) == ("computed", 13)
 
 
+async def test_a_sentence_of_its_own_is_no_example(said, image, function):
+    await said(WISH)
+    assert (await said("no"))["needs"] == "example"
+    assert (await said("I ran 5 km today"))["kind"] == "acted"
+    assert await held(image) is None
+
+
 async def test_an_ordered_method_is_installed_and_its_answer_still_a_guess(said, image):
     body = await said("create a method to frobnicate the number 12")
     assert (body["kind"], body["learned"]) == ("guess", True)
