@@ -147,7 +147,7 @@ def _postgres_resolver() -> Any:
     from relstorage import zodburi_resolver  # type: ignore[import-untyped]  # optional, no stubs
     from relstorage.adapters.postgresql import PostgreSQLAdapter  # type: ignore[import-untyped]
 
-    class Helper(zodburi_resolver.PostgreSQLAdapterHelper):  # type: ignore[misc] # no stubs
+    class Helper(zodburi_resolver.PostgreSQLAdapterHelper):
         def __call__(self, uri: Any, given: Any) -> tuple[Callable[[Any], Any], Any]:
             own, unused = self.interpret_kwargs(given)
             parts = {"dbname": uri.path[1:], "user": uri.username, "password": uri.password,
