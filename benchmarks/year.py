@@ -332,8 +332,11 @@ class Year:
             await self._back_up()
         self.figures.memory.append(resident_mb(self.daemon.process.pid))
 
-    async def _ask(self, verb: str, **fields: Any) -> dict[str, Any]:
-        """Ask, again with the same key where the daemon ended or says that it may be tried."""
+    async def _ask(self, verb: str, *, once: bool = False, **fields: Any) -> dict[str, Any]:
+        """Ask, again with the same key where the daemon ended or says that it may be tried.
+
+        A person who is told that nothing good was written does not ask for it without end.
+        """
         if verb in KEYED:
             self._keys += 1
             fields = {"ik": f"{verb}-{self._keys}", **fields}
@@ -349,7 +352,8 @@ class Year:
                     self.figures.events["restart by itself"] += 1
                     await self.daemon.start()
             except RemoteError as error:
-                if error.body["code"] == "STORAGE_FULL" or not error.body["retryable"]:
+                full = error.body["code"] == "STORAGE_FULL"
+                if once or full or not error.body["retryable"]:
                     raise
                 self.figures.events[f"request asked again: {error.body['code']}"] += 1
                 await asyncio.sleep(0.1)
@@ -414,7 +418,7 @@ class Year:
     async def _fail(self, day: int) -> None:
         """Wish for something that is not written rightly; it becomes idle work."""
         try:
-            await self._send("genesis_obj", f"wish_{day}", day)
+            await self._send("genesis_obj", f"wish_{day}", day, once=True)
         except RemoteError:
             self.figures.events["wish that failed"] += 1
 

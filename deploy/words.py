@@ -34,6 +34,7 @@ ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # so it runs from anywhere, as deploy/release.py
 
 from bat_os import errors  # noqa: E402 - after the path
+from bat_os.cli.chat.slash import GROUPS  # noqa: E402
 from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING  # noqa: E402
 from bat_os.cli.doctor.report import CHECKS  # noqa: E402
 from bat_os.cli.parser import verbs_of  # noqa: E402
@@ -342,6 +343,7 @@ def _read_tables() -> Iterator[str]:
         texts += [group.title for group in each._action_groups]
         yield from (text for text in texts if text and text != SUPPRESS and worth(text))
     yield from (does for _, does in WHO.values())
+    yield from GROUPS
     yield from (name for name, _ in CHECKS)
     yield from ("starting", "running", "waiting", "restarting", "upgrading", "stopped", "failed")
     yield from (OK, WARNING, BROKEN, "examples:", "example:")  # of the help of a verb

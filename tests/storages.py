@@ -27,6 +27,21 @@ ZEO_CONF = """\
   blob-dir {folder}/blobs
 </filestorage>
 """
+CONVERT = """\
+<filestorage source>
+  path {file}
+  blob-dir {blobs}
+</filestorage>
+<relstorage destination>
+  keep-history true
+  shared-blob-dir true
+  blob-dir {folder}
+  <postgresql>
+    driver psycopg2
+    dsn {dsn}
+  </postgresql>
+</relstorage>
+"""
 
 
 class File:
@@ -73,6 +88,14 @@ class Zeo:
         finally:
             self.start()
 
+    def fill(self, file, blobs):
+        """Serve a copy of a file of ZODB, with its blobs."""
+        with self.away():
+            (self.folder / "mind.fs.index").unlink(missing_ok=True)
+            shutil.copy(file, self.folder / "mind.fs")
+            shutil.rmtree(self.folder / "blobs")
+            shutil.copytree(blobs, self.folder / "blobs")
+
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
@@ -103,6 +126,15 @@ class Postgres:
             yield
         finally:
             self._ask(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
+
+    def fill(self, file, blobs):
+        """Copy a file of ZODB, with its blobs, into the database."""
+        at = self.server
+        dsn = f"dbname={self.name} host={at.hostname} port={at.port} user={at.username}"
+        conf = CONVERT.format(file=file, blobs=blobs, folder=self.folder, dsn=dsn)
+        (self.folder / "convert.conf").write_text(conf)
+        command = [PYTHON, "-m", "relstorage.zodbconvert", self.folder / "convert.conf"]
+        subprocess.run(command, check=True, capture_output=True)
 
     def close(self):
         self._end_sessions()

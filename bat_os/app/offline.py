@@ -17,11 +17,11 @@ from bat_os.core.verbs import REQUESTS
 from bat_os.engines.scripted import HashEmbedder
 from bat_os.errors import NotFoundError
 from bat_os.image.catalog_service import CatalogService
-from bat_os.image.files import backup, restore
+from bat_os.image.files import backup, restore, rotation
 from bat_os.image.files.verify import verify
 from bat_os.image.history.moments import read_at, resolve
 from bat_os.image.history.portrait import compare, open_image_to_read, portrait
-from bat_os.image.migrations import check_format
+from bat_os.image.migrations import check_format, migrate
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.files import WORKS, write_export
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SILENT: Final = logging.NullHandler()
+_WRITES: Final = frozenset({"archive", "erase", "fork", "pack"})
 
 
 async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +43,15 @@ async def do_work(home: Path, verb: str, body: Mapping[str, Any]) -> dict[str, A
         BatError: What the verb raises.
     """
     async with _opened(home) as image:
+        if verb in _WRITES:
+            await _convert(image, home)
         return await WORKS[verb](image, REQUESTS[verb].read_body(body))
+
+
+async def _convert(image: ImageStore, home: Path) -> None:
+    """Do with an image of an older format what a start does: the older program refuses it then."""
+    await rotation.back_up_before_migration(image, home / rotation.FOLDER)
+    await image.transact(lambda root: "about" in root and migrate(root), note="convert the image")
 
 
 async def export_method(home: Path, target: str, selector: str) -> dict[str, Any]:

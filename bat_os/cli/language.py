@@ -11,11 +11,12 @@ there are texts for:
 
 from __future__ import annotations
 
+import argparse
 import functools
 import locale
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bat_os.cli.environment import find_home
 from bat_os.sentence.wording import SOURCE, Wording, find_file, read_wording
@@ -28,6 +29,45 @@ if TYPE_CHECKING:
 def translate(text: str) -> str:
     """Return a text of ours in the language of this terminal."""
     return _terminals().translate(text)
+
+
+class Formatter(argparse.HelpFormatter):
+    """Says before a usage line that it is one, in the language of the terminal."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        """Add the usage line."""
+        prefix = f"{translate('usage:')} " if prefix is None else prefix
+        super().add_usage(usage, actions, groups, prefix)
+
+
+class RawFormatter(Formatter, argparse.RawDescriptionHelpFormatter):
+    """The same, and leaves lines as they are written."""
+
+
+class HelpParser(argparse.ArgumentParser):
+    """Gives its help in the language of the terminal; the tables of verbs stay English."""
+
+    def format_help(self) -> str:
+        """Return the help."""
+        self.description = _translate_sentence(self.description or "")
+        self.epilog = translate(self.epilog or "")
+        for group in self._action_groups:
+            group.title = translate(group.title or "")
+        for action in self._list_described():
+            action.help = translate(action.help) if action.help else action.help
+        return super().format_help()
+
+    def _list_described(self) -> list[argparse.Action]:
+        """Return the arguments, and the verbs, that help describes."""
+        verbs = [one for one in self._actions if isinstance(one, argparse._SubParsersAction)]
+        return [*self._actions, *(each for one in verbs for each in one._choices_actions)]
+
+
+def _translate_sentence(text: str) -> str:
+    """Return what a verb does, which the table has as a phrase, as a sentence."""
+    phrase = f"{text[:1].lower()}{text[1:-1]}"
+    said = translate(phrase)
+    return translate(text) if said == phrase else f"{said[:1].upper()}{said[1:]}."
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import difflib
 from typing import TYPE_CHECKING, Final
 
 import bat_os
+from bat_os.cli.language import translate
 from bat_os.core.verbs import COMMANDS as VERBS
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ _NEAR: Final = 0.75  # "statsu" is meant to be "status"; "thanks" is not meant t
 def describe(arguments: Sequence[str], me: str) -> str:
     """Return the help or the version, where a line asks for it; else ""."""
     if arguments[:1] in (["-h"], ["--help"]) or list(arguments) == ["help"]:
-        return (HELP + (INSTALLED if me == "batos" else CHECKOUT)).format(me=me)
+        return (translate(HELP) + translate(INSTALLED if me == "batos" else CHECKOUT)).format(me=me)
     return f"BAT OS {bat_os.__version__}\n" if list(arguments) == ["--version"] else ""
 
 

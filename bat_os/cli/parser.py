@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bat_os.cli.environment import find_home, script_command
-from bat_os.cli.language import translate
+from bat_os.cli.language import HelpParser
 from bat_os.cli.show.command import Command
 from bat_os.client.client import KernelClient
 from bat_os.errors import ArgumentsError, BatError
@@ -36,16 +36,7 @@ _NUMBER: Final = re.compile(r"argument (.+?): invalid (?:int|float) value: '([^'
 _MISSING: Final = "the following arguments are required: "
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Says before a usage line that it is one, in the language of the terminal."""
-
-    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
-        """Add the usage line."""
-        prefix = f"{translate('usage:')} " if prefix is None else prefix
-        super().add_usage(usage, actions, groups, prefix)
-
-
-class Parser(argparse.ArgumentParser):
+class Parser(HelpParser):
     """Raises instead of printing and leaving; ``--help`` still does both."""
 
     def error(self, message: str) -> NoReturn:
@@ -62,21 +53,6 @@ class Parser(argparse.ArgumentParser):
             message = f"{self._name_missing(message.removeprefix(_MISSING))} missing"
         advice = "" if "did you mean" in message else f"; {self._advise()}"
         raise ArgumentsError(f"{self.prog}: {message}{advice}")
-
-    def format_help(self) -> str:
-        """Return the help in the language of the terminal; the tables of verbs stay English."""
-        self.description = _translate_sentence(self.description or "")
-        self.epilog = translate(self.epilog or "")
-        for group in self._action_groups:
-            group.title = translate(group.title or "")
-        for action in self._list_described():
-            action.help = translate(action.help) if action.help else action.help
-        return super().format_help()
-
-    def _list_described(self) -> list[argparse.Action]:
-        """Return the arguments, and the verbs, that help describes."""
-        verbs = [one for one in self._actions if isinstance(one, argparse._SubParsersAction)]
-        return [*self._actions, *(each for one in verbs for each in one._choices_actions)]
 
     def read(self, words: Sequence[str] | None) -> argparse.Namespace:
         """Return the options in a command line; as ``parse_args``, but the verb complains.
@@ -123,13 +99,6 @@ class Parser(argparse.ArgumentParser):
         if verbs_of(self):
             return f"{self.prog} --help lists them"
         return f"write it as: {usage(self)} ({self.prog} --help says more)"
-
-
-def _translate_sentence(text: str) -> str:
-    """Return what a verb does, which the table has as a phrase, as a sentence."""
-    phrase = f"{text[:1].lower()}{text[1:-1]}"
-    said = translate(phrase)
-    return translate(text) if said == phrase else f"{said[:1].upper()}{said[1:]}."
 
 
 def guess(given: str, known: Sequence[str]) -> str:

@@ -26,7 +26,8 @@ from bat_os.cli.connection import (
 )
 from bat_os.cli.console import Screen, to_json
 from bat_os.cli.environment import as_coded, enter_mind, find_home, find_name, require
-from bat_os.cli.parser import Formatter, Parser
+from bat_os.cli.language import RawFormatter
+from bat_os.cli.parser import Parser
 from bat_os.cli.show import (
     access,
     bundle,
@@ -155,7 +156,7 @@ def make_parser(name: str = "batos") -> Parser:
         prog=name,
         description="Send a command to the running BAT OS.",
         epilog=_EPILOG.format(name=name),
-        formatter_class=Formatter,
+        formatter_class=RawFormatter,
     )
     parser.add_argument("--version", action="version", version=f"BAT OS {bat_os.__version__}")
     _add_common(parser, {"home": None, "json": False, "quiet": False})
@@ -171,7 +172,7 @@ def make_parser(name: str = "batos") -> Parser:
                 parents=[common],
                 description=f"{verb.help[:1].upper()}{verb.help[1:]}.",
                 epilog=_describe_examples(verb, parser.prog),
-                formatter_class=Formatter,
+                formatter_class=RawFormatter,
                 **shown,
             )
             made.set_defaults(verb=verb.name)

@@ -6,7 +6,6 @@ through the home directory: the lock says whether a watchdog runs, ``status.json
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
@@ -29,7 +28,7 @@ from bat_os.cli.environment import (
     require,
     watchdog_command,
 )
-from bat_os.cli.language import translate
+from bat_os.cli.language import HelpParser, RawFormatter, translate
 from bat_os.cli.progress import Progress
 from bat_os.cli.terminal import begin_log, guard_streams
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
@@ -40,6 +39,7 @@ from bat_os.supervisor.report import Status, read_status, rotate, tail
 from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
     from types import FrameType
 
@@ -95,11 +95,11 @@ def _carry_out(home: Home, options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = HelpParser(
         prog="min_watchdog_service.py",
         description="Start, watch, restart and stop the daemon.",
         epilog=VERBS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawFormatter,
     )
     parser.add_argument(
         "verb",

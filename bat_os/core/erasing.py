@@ -26,10 +26,11 @@ MARK: Final = "[erased]"
 MIN_LETTERS: Final = 3
 MAX_LETTERS: Final = 20_000
 # Bytes that are looked at together; a text that is longer than the overlap is found in its part.
-CHUNK: Final = 1 << 20
-OVERLAP: Final = 1 << 17
+CHUNK: Final = 2 << 20
+OVERLAP: Final = 1 << 20
 _ZLIB: Final = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 MAX_INFLATED: Final = 16 << 20
+NESTED: Final = 2  # a record of an image is packed, and so may be what it holds
 _SPACE: Final = re.compile(r"[\s_]+")
 # Under this key are calls with their results; half of one would be a wrong one.
 _EXAMPLES: Final = "examples"
@@ -174,7 +175,7 @@ def _forms(text: str) -> Iterator[str]:
         yield json.dumps(composed, ensure_ascii=False)[1:-1]
 
 
-def _inflated(data: bytes) -> Iterator[bytes]:
+def _inflated(data: bytes, depth: int = NESTED) -> Iterator[bytes]:
     """Yield what zlib packed into a part of the bytes."""
     for start in _ZLIB.finditer(data):
         try:
@@ -183,3 +184,5 @@ def _inflated(data: bytes) -> Iterator[bytes]:
             continue
         if part:
             yield part
+            if depth > 1:
+                yield from _inflated(part, depth - 1)

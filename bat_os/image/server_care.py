@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import transaction
 from ZODB.Connection import TransactionMetaData
-from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError, POSError
 from ZODB.utils import z64
 
@@ -33,7 +32,7 @@ from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, SettingsError, StorageError
 from bat_os.image.files import disk
 from bat_os.image.files.pack import count_room
-from bat_os.image.files.storage import add_to_chronicle, is_in_files
+from bat_os.image.files.storage import MARK, CompressedFile, add_to_chronicle, is_in_files, present
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 FILE, ZEO, POSTGRES, OTHER = "file", "ZEO", "PostgreSQL", "another storage"
 DUMP: Final = "mind.dump"
 LAYOUT: Final = ".layout"  # of a folder of blobs, as ZODB writes it
-MARK: Final = ".batos"  # beside it: which folder this is
+WHICH: Final = ".batos"  # beside it: which folder this is
 # What PostgreSQL answers for these must not be ``off``, and why.
 DURABLE: Final = {
     "fsync": "the whole image could be lost with the power of the server",
@@ -165,6 +164,11 @@ def broken_promises(image: ImageStore) -> list[str]:
     engine = engine_of(storage)
     if engine == FILE:
         return []
+    if _is_compressed(image):
+        return [
+            "the server was given the file of an image as it is, whose records are compressed: "
+            "copy it as docs/scaling.md says"
+        ]
     found = _ask_postgres(storage) if engine == POSTGRES else []
     if engine == ZEO and _resolves_there(storage):
         found.append(
@@ -172,6 +176,19 @@ def broken_promises(image: ImageStore) -> list[str]:
             "an image: set `client-conflict-resolution true` in the part <zeo> of its zeo.conf"
         )
     return found + _look_at_blobs(image)
+
+
+def _is_compressed(image: ImageStore) -> bool:
+    """Return whether the server has records as an image file has them."""
+    connection = image.database.open(transaction.TransactionManager(explicit=True))
+    try:
+        connection.transaction_manager.begin()
+        objects = connection.root().get("objects")
+        with present(image.storage) as view:
+            return objects is not None and view.load(objects._p_oid)[0].startswith(MARK)
+    finally:
+        connection.transaction_manager.abort()
+        connection.close()
 
 
 def _ask_postgres(storage: Any) -> list[str]:
@@ -270,7 +287,7 @@ def mark_blobs(storage: Any) -> str:
     folder = _shared_blobs(storage)
     if folder is None:
         return ""
-    mark, draft = folder / MARK, folder / f"{MARK}-{secrets.token_hex(8)}"
+    mark, draft = folder / WHICH, folder / f"{WHICH}-{secrets.token_hex(8)}"
     with disk.coded("the blob folder"):
         folder.mkdir(parents=True, exist_ok=True)
         if not mark.is_file():
@@ -300,7 +317,7 @@ def _copy_zeo(storage: Any, folder: Path) -> tuple[int, int]:
     draft = folder / f"draft-{secrets.token_hex(4)}"
     draft.mkdir(mode=0o700)
     try:
-        copy = FileStorage(str(draft / IMAGE), blob_dir=str(draft / f"{IMAGE}.blob"))
+        copy = CompressedFile(str(draft / IMAGE), blob_dir=str(draft / f"{IMAGE}.blob"))
         try:
             copy.copyTransactionsFrom(storage)
         finally:

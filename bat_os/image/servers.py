@@ -20,7 +20,8 @@ from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import ConflictError, POSError, StorageError
 
 from bat_os.image.allowlist import AllowListDB, CheckingConnection, looks_like_image
-from bat_os.image.files.storage import open_storage, present
+from bat_os.image.files.opening import open_storage
+from bat_os.image.files.storage import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

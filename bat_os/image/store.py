@@ -36,7 +36,8 @@ from bat_os.errors import (
     StorageFullError,
 )
 from bat_os.image.allowlist import AllowListDB
-from bat_os.image.files.storage import is_in_files, open_storage
+from bat_os.image.files.opening import open_storage
+from bat_os.image.files.storage import is_in_files
 from bat_os.image.servers import driver_errors, is_away, open_image, pause
 
 if TYPE_CHECKING:

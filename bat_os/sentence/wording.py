@@ -131,7 +131,9 @@ class Wording:
         bare = text.strip(EDGES)
         if not bare or len(text) > LONGEST:
             return text
-        said = self._find(bare, depth)
+        begins = bare.partition("\n")[0].strip(EDGES)
+        by_line = begins != bare and begins in self._whole  # else a template could span the lines
+        said = None if by_line else self._find(bare, depth)
         if said is None and "\n" in bare:
             said = "\n".join(self._say(line, depth) for line in bare.split("\n"))
         elif said is None and "; " in bare:  # two texts, one after the other

@@ -13,6 +13,7 @@ import json
 import pickle
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +67,8 @@ class Reader:
     def load(self, oid):
         """Return (class name, state) of a record."""
         record, _ = self._storage.load(oid)
+        if record.startswith(b".z"):
+            record = zlib.decompress(record[2:])
         unpickler = Unpickler(io.BytesIO(record))
         kind = unpickler.load()
         kind = kind[0] if isinstance(kind, tuple) else kind

@@ -1,14 +1,21 @@
 """bat_os.cli.language and the catalogs: what a person reads, in the language of the terminal."""
 
+import asyncio
 import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from babel.messages.pofile import read_po
 from rich.cells import cell_len
 
+from bat_os.cli import launch
 from bat_os.cli.answer import IN_CHAT, notes_on
+from bat_os.cli.chat import slash
+from bat_os.cli.console import Screen
 from bat_os.cli.language import find_language
 from bat_os.cli.parser import verbs_of
 from bat_os.sentence.texts import text
@@ -87,6 +94,7 @@ def test_our_reader_of_catalogs_reads_what_babel_reads():
         ("forgotten: erased", "vergessen: erased"),  # a value is nobody's to translate
         ("./x: erased; nothing is proposed", "./x: gelöscht; nichts ist vorgeschlagen"),
         ("erased\nnothing is proposed", "gelöscht\nnichts ist vorgeschlagen"),
+        ("erased\nthe model needs more room", "gelöscht\nthe model braucht more room"),
         # plural
         ("5 passages", "5 Textstellen"),
         ("1 passage", "1 Textstelle"),
@@ -145,10 +153,10 @@ async def test_a_file_in_the_home_adds_a_language_and_changes_texts(tmp_path):
 
 
 def test_the_help_of_every_verb_is_german(monkeypatch):
-    from bat_os.cli import parser
+    from bat_os.cli import language
     from bat_os.cli.verbs import make_parser
 
-    monkeypatch.setattr(parser, "translate", DE)
+    monkeypatch.setattr(language, "translate", DE)
     made = make_parser()
     english = {name: each.description for name, each in verbs_of(made).items()}
     shown = made.format_help()
@@ -157,6 +165,31 @@ def test_the_help_of_every_verb_is_german(monkeypatch):
         shown = each.format_help()
         assert shown.startswith("Aufruf: batos"), shown
         assert english[name] not in " ".join(shown.split()), name
+
+
+@pytest.mark.parametrize("script", ["chat_client.py", "min_watchdog_service.py"])
+async def test_the_help_of_each_script_is_german(tmp_path, script):
+    environ = os.environ | {"LANGUAGE": "de", "LC_ALL": "de_DE.UTF-8", "BATOS_HOME": str(tmp_path)}
+    command = [sys.executable, ROOT / script, "--help"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"Aufruf: {script}"), done
+    assert "Optionen:" in done.stdout
+    assert not re.search(r"\b(the|is|what|home directory)\b", done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("me", ["./run.sh", "batos"])
+def test_the_help_of_the_launcher_and_of_the_chat_is_german(tmp_path, monkeypatch, me):
+    monkeypatch.setattr(launch, "translate", DE)
+    monkeypatch.setattr(slash, "translate", DE)
+    shown = launch.describe(["--help"], me)
+    shown += slash.SlashVerbs(tmp_path, Screen()).overview()
+    assert f"{me} start " in shown
+    assert "Alle Befehle:" in shown
+    said = re.sub(r'"[^"]*"', "", shown)  # examples of sentences
+    assert not re.search(r"\b(the|is|what|of|it)\b", said), shown
+    assert max(map(cell_len, shown.splitlines())) <= 98
 
 
 def test_notes_beside_an_answer_have_its_language():

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bat_os.app.offline import do_work
 from bat_os.core.personas import PERSONAS
+from bat_os.core.settings import IMAGE
 from bat_os.errors import FormatError, RemoteError, StorageError
 from bat_os.image import missions
 from bat_os.image.awakening import awaken
@@ -313,10 +315,22 @@ async def test_there_is_an_image_of_every_format_that_opens():
     assert {f"format-{number}.fs" for number in range(OLDEST, FORMAT + 1)} <= names
 
 
+@pytest.mark.parametrize(("verb", "format_after"), [("space", 6), ("pack", FORMAT)])
+async def test_a_verb_that_writes_converts_an_older_image_as_a_start_does(
+    tmp_path, verb, format_after
+):
+    shutil.copy(IMAGES / "format-6.fs", tmp_path / IMAGE)
+    await do_work(tmp_path, verb, {})
+    image = ImageStore.open(tmp_path / IMAGE)
+    assert await transact(image, lambda root: root["about"]["format"]) == format_after
+    await image.close()
+    assert (tmp_path / "backups" / "format-6").exists() is (verb == "pack")
+
+
 # --- what waits in an image ---
 
 
-@pytest.fixture(params=["format-4-waiting.fs", "format-5.fs", "format-6.fs"])
+@pytest.fixture(params=["format-4-waiting.fs", "format-5.fs", "format-6.fs", "format-7.fs"])
 async def waiting(request, tmp_path):
     """The present kernel on an image with missions that ended and one that waits."""
     (tmp_path / "home").mkdir(mode=0o700)

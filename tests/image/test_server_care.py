@@ -5,6 +5,8 @@ import contextlib
 import re
 import shutil
 import subprocess
+import sys
+import textwrap
 import time
 from types import SimpleNamespace
 
@@ -20,6 +22,7 @@ from bat_os.image.models import ingest_folder, link_folder, list_models
 from bat_os.image.server_care import DUMP, broken_promises, check_promises, engine_of, mark_blobs
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.files import WORKS
+from tests.kernels import ROOT
 from tests.storages import storage_of
 
 pytestmark = pytest.mark.slow
@@ -134,6 +137,36 @@ async def test_a_backup_of_zeo_is_an_image_that_a_kernel_opens(zeo, tmp_path):
         assert await copy.transact(lambda root: root["kept"], note="read") == WORD
         place = await link_folder(copy, "toy", tmp_path / "links")
         assert (place / "model.safetensors").read_bytes() == b"w" * 5000
+
+
+async def test_an_image_in_a_file_is_copied_to_a_server_by_what_the_docs_say(place, tmp_path):
+    async with opened(tmp_path / IMAGE) as image:
+        await fill(image, tmp_path)
+        long = WORD * 100
+        await image.transact(lambda root: root["models"].__setitem__("long", long), note="keep")
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    (code,) = re.findall(r"<<'END'\n(.*?)    END\n", page, re.DOTALL)
+    plain = [str(tmp_path / "mind.fs"), str(tmp_path / "blobs")]
+    words = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / IMAGE), *plain]
+    await asyncio.to_thread(subprocess.check_call, words, cwd=ROOT)
+    await asyncio.to_thread(place.fill, *plain)
+
+    async with opened(place.uri()) as copy:
+        assert await copy.transact(lambda root: root["kept"], note="read") == WORD
+        assert await copy.transact(lambda root: root["models"]["long"], note="read") == long
+        assert (await do(copy, "space"))["kinds"]["models"]["objects"] > 0
+        await copy.transact(lambda root: root["models"].pop("long"), note="clear")
+        where = await link_folder(copy, "toy", tmp_path / "links")
+        assert (where / "model.safetensors").read_bytes() == b"w" * 5000
+
+
+async def test_a_file_that_a_server_was_given_as_it_is_is_refused(zeo, tmp_path):
+    async with opened(tmp_path / IMAGE) as image:
+        await fill(image, tmp_path)
+    await asyncio.to_thread(zeo.fill, tmp_path / IMAGE, tmp_path / f"{IMAGE}.blob")
+    with pytest.raises(SettingsError, match=r"docs/scaling\.md"):
+        async with opened(zeo.uri()):
+            pass
 
 
 async def test_a_backup_of_postgres_is_a_dump_that_restores(postgres, tmp_path):

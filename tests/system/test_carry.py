@@ -10,6 +10,7 @@ from bat_os.errors import RemoteError
 from bat_os.image.files.restore import restore
 from bat_os.image.store import ImageStore
 from tests.cli.clients import verb
+from tests.image.files.images import noise
 from tests.kernels import KernelProcess
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -175,7 +176,7 @@ async def test_it_packs_by_itself_when_the_file_has_doubled_and_when_it_is_asked
     home = serving.home
     async with serving.client() as kernel:
         for number in range(12):
-            await send(kernel, "setSlot", "text", f"{number}" * 20_000)
+            await send(kernel, "setSlot", "text", noise(number, 20_000))
         before = await kernel.request("space")
         policy = {"policy": {"days": 0, "floor": 100_000}}
         assert (await kernel.request("pack", body=policy))["policy"]["auto"]
@@ -188,9 +189,9 @@ async def test_it_packs_by_itself_when_the_file_has_doubled_and_when_it_is_asked
         packed = (await until_packed(kernel, 1))[0]
         assert packed["after"] < packed["before"] - 200_000
         assert before["history"] > 200_000 > (await kernel.request("space"))["history"]
-        await send(kernel, "setSlot", "text", "x" * 50_000)
+        await send(kernel, "setSlot", "text", noise(99, 42_000))
         await send(kernel, "setSlot", "text", "y")
         asked = await told(home, "pack", "--days", "0")
-        assert asked["after"] < asked["before"] - 45_000
+        assert asked["after"] < asked["before"] - 40_000
         assert await send(kernel, "text") == "y"
         assert (await told(home, "pack", "--auto", "off"))["policy"]["auto"] is False

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bat_os
+from bat_os.cli.language import Formatter, HelpParser
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
     """Return the parser of the client."""
-    parser = argparse.ArgumentParser(
+    parser = HelpParser(
         prog=prog,
         description="Talk to BAT OS: one sentence, or without one a conversation.",
         epilog="Exit status: 0 answered (a guess too), 1 error, 2 usage, 3 no daemon, 4 it asks "
         "back, 5 nothing does this, 130 interrupted.",
+        formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"BAT OS {bat_os.__version__}")
     parser.add_argument("sentence", nargs="*", help="what you want, in words")

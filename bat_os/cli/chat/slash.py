@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from bat_os.cli import verbs
 from bat_os.cli.chat.editor import Slash
 from bat_os.cli.console import Screen
+from bat_os.cli.language import translate
 from bat_os.cli.parser import verbs_of
 from bat_os.core.verbs import COMMANDS as VERBS
 from bat_os.errors import ArgumentsError
@@ -130,13 +131,14 @@ class SlashVerbs:
 
     def overview(self) -> str:
         """Return what can be said, and all verbs by what they are for."""
-        width = max(map(len, GROUPS)) + 2
+        themes = {theme: translate(theme) for theme in GROUPS}
+        width = max(map(len, themes.values())) + 2
         lines = []
         for theme, names in GROUPS.items():
             shown = " ".join(f"/{name}" for name in names.split())
-            lines += wrap(shown, 96, initial_indent=f"{theme:<{width}}",
+            lines += wrap(shown, 96, initial_indent=f"{themes[theme]:<{width}}",
                           subsequent_indent=" " * width, break_on_hyphens=False)  # fmt: skip
-        return "\n".join([HELP, "All verbs:", *lines])
+        return "\n".join([translate(HELP), translate("All verbs:"), *lines])
 
     def explain(self, name: str) -> str:
         """Return the help of one verb.

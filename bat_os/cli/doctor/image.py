@@ -19,8 +19,9 @@ from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.ending import find_loss, losses, read_mark
+from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.rotation import FOLDER, newest_in
-from bat_os.image.files.storage import layers_of, open_to_read
+from bat_os.image.files.storage import layers_of
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
 from bat_os.image.outbox import FAILED, HELD, UNKNOWN, pending
@@ -29,6 +30,8 @@ from bat_os.image.store import ImageStore
 from bat_os.models.profiles import show_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bat_os.cli.doctor.outcome import Facts
 
 RESTORE: Final = "stop BAT OS (./run.sh stop) and put a backup of the file and its blobs there"
@@ -57,7 +60,7 @@ async def read_image(path: Path | None) -> ImageFacts | None:
     image, cut_off, has_blobs, lost = opened
     try:
         about, objects, effects = await image.transact(_look, note="look at the image")
-        models = await list_models(image) if has_blobs else []
+        models = await list_models(image) if has_blobs and not _is_newer(about) else []
     except BatError as error:
         return ImageFacts(trouble=str(error), advice=RESTORE)
     finally:
@@ -66,8 +69,15 @@ async def read_image(path: Path | None) -> ImageFacts | None:
 
 
 def _look(root: Any) -> tuple[dict[str, Any], int, tuple[tuple[int, str, float, str], ...]]:
+    about = dict(root.get("about", {}))
+    if _is_newer(about):  # only the root is sure to be readable
+        return about, 0, ()
     effects = tuple((each.number, each.state, each.at, each.text) for each in pending(root))
-    return dict(root.get("about", {})), len(root.get("objects", ())), effects
+    return about, len(root.get("objects", ())), effects
+
+
+def _is_newer(about: Mapping[str, Any]) -> bool:
+    return bool(about.get("format", FORMAT) > FORMAT)
 
 
 def _open(path: Path | None) -> tuple[ImageStore, int, bool, tuple[str, ...]] | None:

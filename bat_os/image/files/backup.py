@@ -24,7 +24,8 @@ from bat_os.image.files import disk, manifest
 from bat_os.image.files.blob_folder import blob_files
 from bat_os.image.files.disk import Copier, coded
 from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
-from bat_os.image.files.storage import layers_of, path_of, read_fork, sync_file, upkeep
+from bat_os.image.files.opening import read_fork
+from bat_os.image.files.storage import layers_of, path_of, sync_file, upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence

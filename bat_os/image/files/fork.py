@@ -28,19 +28,8 @@ from bat_os.image import missions
 from bat_os.image.files import disk
 from bat_os.image.files.blob_folder import blob_files, make_blob_folder, place_blob
 from bat_os.image.files.disk import coded
-from bat_os.image.files.storage import (
-    FORK,
-    FORMAT,
-    MAX_LAYERS,
-    Lock,
-    add_to_chronicle,
-    frozen_folder,
-    layers_of,
-    path_of,
-    read_fork,
-    sync_file,
-    upkeep,
-)
+from bat_os.image.files.opening import FORK, FORMAT, MAX_LAYERS, frozen_folder, read_fork
+from bat_os.image.files.storage import Lock, add_to_chronicle, layers_of, path_of, sync_file, upkeep
 from bat_os.image.migrations import migrate
 from bat_os.image.store import ImageStore
 

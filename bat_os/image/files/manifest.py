@@ -16,7 +16,7 @@ import msgspec
 
 from bat_os.core.schema import Record, convert, number, read_json, text
 from bat_os.errors import StorageError
-from bat_os.image.files.storage import check_fork
+from bat_os.image.files.opening import check_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

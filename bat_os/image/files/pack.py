@@ -47,10 +47,11 @@ from bat_os.image.history.entries import forget_copies
 from bat_os.image.models import remove_strays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from ZODB.FileStorage import FileStorage
 
+    from bat_os.image.files.storage import CompressedFile
     from bat_os.image.store import ImageStore
 
     Measure = Callable[[Any, Mapping[str, list[bytes]]], dict[str, Any]]
@@ -239,7 +240,7 @@ def _blob_sizes(live: FileStorage) -> list[int]:
 def _space(storage: Any, roots: Mapping[str, list[bytes]], held: set[bytes]) -> dict[str, Any]:
     with coded("space"):
         *frozen, live = layers_of(storage)
-        kinds = count_room(storage, roots)
+        kinds = count_room(storage, roots, partial(_stored, layers_of(storage)))
         sizes = [(oid in held, path.stat().st_size) for _, oid, _, path in blob_files([live])]
         size = live.getSize()
         # Of a fork, most records are in the frozen files; its own history is not told apart.
@@ -259,17 +260,26 @@ def _space(storage: Any, roots: Mapping[str, list[bytes]], held: set[bytes]) -> 
         }
 
 
-def count_room(storage: Any, roots: Mapping[str, Iterable[bytes]]) -> dict[str, dict[str, Any]]:
-    """Return by kind how many ``objects``, their ``bytes`` in the file, and ``classes``."""
+def _stored(layers: Sequence[CompressedFile], oid: bytes, _record: bytes) -> int:
+    """Return how many bytes the record of an object is in the image file that has it."""
+    return next(layer.size_of(oid) for layer in reversed(layers) if oid in layer._index)
+
+
+def count_room(
+    storage: Any,
+    roots: Mapping[str, Iterable[bytes]],
+    size: Callable[[bytes, bytes], int] = lambda _, record: len(record),
+) -> dict[str, dict[str, Any]]:
+    """Return by kind how many ``objects``, their ``bytes`` as stored, and ``classes``."""
     kinds: dict[str, dict[str, Any]] = {
         kind: {"objects": 0, "bytes": 0, "classes": {}} for kind in ("objects", "methods", *roots)
     }
     seen: set[bytes] = set()
     for kind, oids in roots.items():
-        for _, name, record, _ in walk(storage, list(oids), seen):
+        for oid, name, record, _ in walk(storage, list(oids), seen):
             room = kinds["methods" if name in _METHODS else kind]
             room["objects"] += 1
-            room["bytes"] += len(record) + HEADER
+            room["bytes"] += size(oid, record) + HEADER
             cls = name.rpartition(".")[2]
             room["classes"][cls] = room["classes"].get(cls, 0) + 1
     return kinds

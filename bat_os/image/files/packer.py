@@ -77,6 +77,15 @@ class _Packer(FileStoragePacker):
                 self._commit_lock.release()
             raise
 
+    def writePackedDataRecord(self, h: Any, data: bytes | None, new_tpos: int) -> None:  # noqa: N802 - ZODB's name
+        """Write a record from before the time of the pack, compressed."""
+        super().writePackedDataRecord(h, self._storage.as_written(h.oid, data), new_tpos)
+
+    def fetchDataViaBackpointer(self, oid: bytes, back: int) -> bytes | None:  # noqa: N802 - ZODB's name
+        """Return what an undone change leads back to, as it lies in the new file."""
+        data: bytes | None = super().fetchDataViaBackpointer(oid, back)
+        return self._storage.as_written(oid, data) if back < self.gc.packpos else data
+
     def copyToPacktime(self) -> Any:  # noqa: N802 - ZODB's name
         """Return what ZODB's does."""
         done = super().copyToPacktime()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.image.files import manifest
 from bat_os.image.files.disk import coded
 from bat_os.image.files.fork import FOLDER, list_forks
-from bat_os.image.files.storage import frozen_folder
+from bat_os.image.files.opening import frozen_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,47 +1,40 @@
-"""Image files: opened so that a pack or a fork can never harm them.
+"""The image file: its records are compressed, and what fails can never harm it.
 
-    live_image.fs            what this image wrote
-    live_image.fs.blob/      its blobs
-    live_image.fs.fork/      of a fork only: what it began with, frozen
-        0.fs 0.fs.index 0.fs.blob/     hard links to the files of the image it comes from
-        fork.json
+    .z and zlib    a record of LEAST bytes and more, if that makes it shorter
+    as it is       any other, all that programs before format 7 wrote, and the root: so every
+                   program reads the number of the format, and says that the image is newer
 
-A fork is a stack: reads fall through to the frozen files, writes go into its own. Frozen
-files are second names of the parent's, so nothing is copied, the parent may be packed, moved
-or removed, and what it appends later lies past the end that the fork knows.
+No pickle begins with a dot, so each record says what it is. ZODB writes, copies and packs records
+as they lie in the file; all that reads one gets it decompressed. What cannot be decompressed is
+given as it is, and found damaged like any other that is not a pickle. The mark is that of
+zc.zlibstorage, which wraps a storage; here the file itself has to be in hand (decision 29).
 
 A pack replaces the image by its new file in one rename, once that is on the disk. FileStorage
 needs two renames; ``finish_pack`` completes a pack that was killed between them.
 
     root["chronicle"]    what was done to the image as a whole, oldest first: maps with ``kind``
                          (``archive``, ``fork``, ``pack``) and ``at`` (Unix time)
-
-An image that another process holds raises zc.lockfile's LockError; a fork whose frozen files or
-record cannot be read, StorageError.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Meta
 from persistent.list import PersistentList
 from zc.lockfile import LockFile
 from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import FileIterator, TransactionRecord
 from ZODB.POSException import StorageError as LostError
-from ZODB.TimeStamp import TimeStamp
-from ZODB.utils import p64, u64
+from ZODB.utils import z64
 
 from bat_os.core import values
-from bat_os.core.schema import Record, convert, text
 from bat_os.errors import StorageError
 from bat_os.failpoints import cross
-from bat_os.image.allowlist import guard_pickles
 from bat_os.image.files.blob_folder import mend_layout
 from bat_os.image.files.ending import Ending
 from bat_os.image.files.packer import pack_durably
@@ -49,91 +42,11 @@ from bat_os.image.files.packer import pack_durably
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
-FORK: Final = "fork.json"
-FORMAT: Final = 1
-MAX_LAYERS: Final = 32
 CHRONICLE: Final = "chronicle"
-
-
-class _ForkRecord(Record, frozen=True, forbid_unknown_fields=False):
-    format: Literal[1]
-    layers: Annotated[
-        tuple[Annotated[str, text(16, pattern="[0-9a-f]{16}")], ...],
-        Meta(min_length=1, max_length=MAX_LAYERS),
-    ]
-
-
-class FrozenFile(FileStorage):
-    """An image file as it was after one transaction, whatever is appended to it."""
-
-    def __init__(self, path: Path, tid: bytes) -> None:
-        """Open ``path`` for reading up to and including transaction ``tid``."""
-        self._end = tid
-        after = p64(u64(tid) + 1)
-        super().__init__(str(path), read_only=True, stop=after, blob_dir=f"{path}.blob")
-        self._ltid = tid  # FileStorage takes that of the first transaction after the end
-
-    def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> Any:
-        """Return the transactions from ``start`` to ``stop``, none later than the end."""
-        return super().iterator(start, self._end if stop is None else min(stop, self._end))
-
-
-class ForkStorage(DemoStorage):
-    """Reads fall through to the frozen files; writes go into the fork's own."""
-
-    def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
-        """Pack the fork's own file; what the frozen ones refer to is not known, so all stays.
-
-        ZODB's asks for ``_temporary_changes``, which it sets only where it made the changes.
-        """
-        self.changes.pack(t, referencesf, gc=False)
-
-    def record_iternext(
-        self, next: bytes | None = None
-    ) -> tuple[bytes, bytes, bytes, bytes | None]:
-        """Return (oid, tid, record, oid to go on with) of the next object; as FileStorage's."""
-        oid = min(_next_oids(self, next))
-        record, tid = self.load(oid)
-        return oid, tid, record, min(_next_oids(self, p64(u64(oid) + 1)), default=None)
-
-
-def _next_oids(storage: DemoStorage, oid: bytes | None) -> Iterator[bytes]:
-    """Yield, of each image file that has one, the first oid that is not below ``oid``."""
-    for layer in layers_of(storage):
-        with contextlib.suppress(ValueError):
-            yield layer._index.minKey(oid)
-
-
-def open_storage(path: Path) -> Any:
-    """Return the storage of the image file at ``path``, made where there is none."""
-    guard_pickles()
-    finish_pack(path)
-    live = LiveFile(path)
-    try:
-        base = _open_frozen(path)
-        if base is None:
-            return live
-        # Its own transactions come after the parent's, even where the clock was set back.
-        live._ts = TimeStamp(max(live._ts.raw(), base.lastTransaction()))
-        return ForkStorage(base=base, changes=live)
-    except BaseException:
-        live.close()
-        raise
-
-
-def open_to_read(path: Path, *, blobs: bool) -> Any:
-    """Return the storage of the image file at ``path``, which is not written and not locked.
-
-    If it has no blob folder, none is made.
-    """
-    guard_pickles()
-    live = FileStorage(str(path), read_only=True, blob_dir=f"{path}.blob" if blobs else None)
-    try:
-        base = _open_frozen(path)
-    except BaseException:
-        live.close()
-        raise
-    return live if base is None else ForkStorage(base=base, changes=live)
+MARK: Final = b".z"
+LEAST: Final = 256
+LEVEL: Final = 1  # leaves 49% of a record in 0.06 ms; level 6, 47% in 0.10 ms
+MOST: Final = 256 << 20  # bytes that a record may become, whoever made the file
 
 
 def finish_pack(path: Path) -> None:
@@ -152,11 +65,11 @@ def finish_pack(path: Path) -> None:
         lock.close()
 
 
-def layers_of(storage: Any) -> list[FileStorage]:
+def layers_of(storage: Any) -> list[CompressedFile]:
     """Return the image files that a storage reads, the oldest first, its own last."""
     if isinstance(storage, DemoStorage):
         return [*layers_of(storage.base), *layers_of(storage.changes)]
-    if isinstance(storage, FileStorage):
+    if isinstance(storage, CompressedFile):
         return [storage]
     raise StorageError(
         "this image is not a file on this machine; carry it with the tools of its storage"
@@ -165,7 +78,7 @@ def layers_of(storage: Any) -> list[FileStorage]:
 
 def is_in_files(storage: Any) -> bool:
     """Return True when the image is in files that this process writes."""
-    return isinstance(storage, DemoStorage | FileStorage)
+    return isinstance(storage, DemoStorage | CompressedFile)
 
 
 @contextlib.contextmanager
@@ -194,29 +107,6 @@ def path_of(storage: Any) -> Path:
     return Path(layers_of(storage)[-1].getName()).absolute()
 
 
-def frozen_folder(path: Path) -> Path:
-    """Return where the frozen files of the fork at ``path`` are."""
-    return Path(f"{path}.fork")
-
-
-def read_fork(path: Path) -> dict[str, Any]:
-    """Return what is known about the fork at ``path``; an empty map where it is none."""
-    folder = frozen_folder(path)
-    if not folder.is_dir():
-        return {}
-    try:
-        facts = json.loads((folder / FORK).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StorageError(f"the fork {path} cannot be read: {error}") from error
-    check_fork(facts)
-    return dict(facts)
-
-
-def check_fork(facts: Any) -> None:
-    """Raise ``StorageError`` unless ``facts`` are the record of a fork."""
-    convert(facts, _ForkRecord, StorageError, "the record of the fork")
-
-
 @contextlib.contextmanager
 def upkeep(path: Path) -> Iterator[None]:
     """Keep other backups, forks and packs of the image at ``path`` out for the time."""
@@ -225,20 +115,6 @@ def upkeep(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.close()
-
-
-def _open_frozen(path: Path) -> Any:
-    facts = read_fork(path)
-    base: Any = None
-    try:
-        for number, tid in enumerate(facts.get("layers", ())):
-            frozen = FrozenFile(frozen_folder(path) / f"{number}.fs", bytes.fromhex(tid))
-            base = frozen if base is None else DemoStorage(base=base, changes=frozen)
-    except BaseException:
-        if base is not None:
-            base.close()
-        raise
-    return base
 
 
 class Lock(LockFile):
@@ -254,7 +130,101 @@ class Lock(LockFile):
             raise
 
 
-class LiveFile(FileStorage):
+def compress(record: bytes) -> bytes:
+    """Return a record as it is written."""
+    if not LEAST <= len(record) <= MOST or record.startswith(MARK):
+        return record
+    packed = MARK + zlib.compress(record, LEVEL)
+    return packed if len(packed) < len(record) else record
+
+
+def decompress(record: bytes) -> bytes:
+    """Return a record as it was before it was written."""
+    if not record.startswith(MARK):
+        return record
+    reader = zlib.decompressobj()
+    try:
+        plain = reader.decompress(memoryview(record)[len(MARK) :], MOST)
+    except zlib.error:
+        return record
+    return plain if reader.eof and not reader.unused_data else record
+
+
+class CompressedFile(FileStorage):
+    """A FileStorage that compresses what it stores, and decompresses what it gives."""
+
+    @staticmethod
+    def as_written(oid: bytes, record: bytes | None) -> bytes | None:
+        """Return the record of an object as it is written; None if its creation was undone."""
+        return record if oid == z64 or not record else compress(record)
+
+    transform_record_data = staticmethod(compress)  # of a resolved conflict; the root has none
+    untransform_record_data = staticmethod(decompress)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Open the file as ZODB does."""
+        super().__init__(*args, **options)
+        self.registerDB(self)
+
+    def registerDB(self, _wrapper: Any) -> None:  # noqa: N802 - ZODB's name
+        """Have conflicts resolved, and blobs recognised, in decompressed records."""
+        super().registerDB(self)
+
+    def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
+        """Return the record of an object and its transaction."""
+        record, tid = super().load(oid, version)
+        return decompress(record), tid
+
+    def loadSerial(self, oid: bytes, serial: bytes) -> bytes:  # noqa: N802 - ZODB's name
+        """Return what a transaction wrote of an object."""
+        return decompress(super().loadSerial(oid, serial))
+
+    def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:  # noqa: N802 - ZODB's name
+        """Return what an object was before a transaction."""
+        found = super().loadBefore(oid, tid)
+        return found and (decompress(found[0]), *found[1:])
+
+    def store(self, oid: bytes, serial: bytes, data: bytes, *more: Any) -> Any:
+        """Write an object of the transaction."""
+        return super().store(oid, serial, self.as_written(oid, data), *more)
+
+    def restore(self, oid: bytes, serial: bytes, data: bytes | None, *more: Any) -> Any:
+        """Write an object of a transaction that is copied."""
+        return super().restore(oid, serial, self.as_written(oid, data), *more)
+
+    def size_of(self, oid: bytes) -> int:
+        """Return how many bytes the present record of an object is in the file."""
+        return int(self.history(oid)[0]["size"])
+
+    def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> Any:
+        """Return the transactions from ``start`` to ``stop``."""
+        return _Transactions(self.getName(), start, stop)
+
+    def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
+        """Put a packed file in the place of the file."""
+
+        def refer(record: bytes, *more: Any) -> Any:
+            return referencesf(decompress(record), *more)
+
+        super().pack(t, refer, gc)
+
+
+class _Transactions(FileIterator):
+    def __next__(self) -> Any:
+        each = super().__next__()
+        about = each.tid, each.status, each.user, each.description, each.extension_bytes
+        return _Transaction(*about, each._pos, each._tend, each._file, each._tpos)
+
+
+class _Transaction(TransactionRecord):
+    def __iter__(self) -> Iterator[Any]:
+        for record in super().__iter__():
+            if record.data is not None:
+                record.data = decompress(record.data)
+            yield record
+
+
+class LiveFile(CompressedFile):
     """An image file that is written.
 
     What is on the disk is unknown when the end of a commit fails, say because fsync does; and ZODB

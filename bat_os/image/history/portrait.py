@@ -20,7 +20,7 @@ from bat_os.errors import StorageError
 from bat_os.image import memory, missions
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.lineage import mind_of
-from bat_os.image.files.storage import open_to_read
+from bat_os.image.files.opening import open_to_read
 from bat_os.image.history.moments import MAX_ROWS, differences, object_rows, what_became
 from bat_os.image.objects import Method, UvmObject, connection_of, freeze, thaw
 from bat_os.image.store import ImageStore

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     Steps = Mapping[int, Callable[[MutableMapping[str, Any]], None]]
 
 OLDEST: Final = 3
-STEPS: Final[Steps] = MappingProxyType({4: format_4.migrate, 5: desks.migrate, 6: desks.begin})
+
+
+def _compress(_root: MutableMapping[str, Any]) -> None:
+    """Change nothing: what is written from now on is compressed, and a pack compresses the rest."""
+
+
+STEPS: Final[Steps] = MappingProxyType(
+    {4: format_4.migrate, 5: desks.migrate, 6: desks.begin, 7: _compress}
+)
 FORMAT: Final = max(STEPS, default=OLDEST)
 
 

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -43,7 +44,7 @@ class Child:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._stopped = False
         self.said: dict[str, Any] = {}
@@ -58,34 +59,42 @@ class Child:
         Raises:
             ModelError: It cannot train; says why.
         """
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", MODULE, str(self._folder),
+        process = self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - see _hear; our own
+            [sys.executable, "-m", MODULE, str(self._folder)],
             cwd=Path(bat_os.__file__).parent.parent,  # where -m finds this package
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
+        ended = asyncio.create_task(asyncio.to_thread(self._hear, process))
         watch = self._watch = asyncio.create_task(
             self._give_way(is_quiet, may_work), name="the forge gives way"
         )
         try:
-            assert process.stdout is not None, "a pipe was asked for"  # noqa: S101 - for mypy
-            async for line in process.stdout:
-                with contextlib.suppress(ValueError):
-                    self.said = json.loads(line)
-            status = await process.wait()
+            status = await asyncio.shield(ended)
         finally:
             watch.cancel()
             self._process = None
-            if process.returncode is None:  # cancelled: the next start goes on from a checkpoint
+            if not ended.done():  # cancelled: the next start goes on from a checkpoint
                 process.kill()
-                await process.wait()
+                await asyncio.wait([ended])
         if status not in (0, PAUSED):
             raise ModelError(str(self.said.get("error") or f"the training ended with {status}"))
         return status == 0
 
+    def _hear(self, process: subprocess.Popen[bytes]) -> int:
+        """Note what it says until it ends; return its status.
+
+        In a thread: the event loop that ZeroMQ needs on Windows starts no processes.
+        """
+        with process:
+            for line in process.stdout or ():
+                with contextlib.suppress(ValueError):
+                    self.said = json.loads(line)
+        return process.returncode
+
     def pause(self) -> None:
         """Have it end the step, write a checkpoint and end; at once if it does not train yet."""
         process = self._process
-        if process is None or process.stdin is None or process.stdin.is_closing():
+        if process is None or process.stdin is None or process.stdin.closed:
             return
         if self._watch is not None:
             self._watch.cancel()  # a message, such as this one, would stop it on its way

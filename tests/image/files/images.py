@@ -1,5 +1,7 @@
 """Images in files, with objects, methods and a stored model, for tests of what carries them."""
 
+import random
+
 from bat_os.core.personas import PERSONAS
 from bat_os.image.awakening import awaken
 from bat_os.image.models import ingest_folder
@@ -7,6 +9,11 @@ from bat_os.image.objects import Method, UvmObject
 from bat_os.image.store import ImageStore
 
 PRIMITIVES = ("clone", "getSlot")
+
+
+def noise(seed, size):
+    """Return a text that cannot be compressed below so many bytes; the same for a seed."""
+    return random.Random(seed).randbytes(size).decode("latin-1")  # noqa: S311 - no secret
 
 
 def open_image(path):

@@ -15,11 +15,11 @@ from bat_os.image import missions
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import disk
 from bat_os.image.files.fork import FOLDER, _freeze, drop_fork, fork, list_forks, scratch
+from bat_os.image.files.opening import FORK, frozen_folder, open_to_read
 from bat_os.image.files.pack import count_objects, pack
-from bat_os.image.files.storage import FORK, frozen_folder, open_to_read
 from bat_os.image.history import moments
 from bat_os.image.store import ImageStore
-from tests.image.files.images import blob_text, open_image, put, slot, take_in, teach
+from tests.image.files.images import blob_text, noise, open_image, put, slot, take_in, teach
 
 
 def open_fork(made):
@@ -183,10 +183,10 @@ async def test_all_objects_of_a_fork_can_be_gone_through_and_read_without_its_lo
 async def test_a_fork_can_be_packed_and_keeps_what_only_its_base_has(image):
     other = open_fork(await fork(image, "trial"))
     for number in range(30):
-        await put(other, "robot_obj", colour="x" * 1000 + str(number))
+        await put(other, "robot_obj", colour=noise(number, 1000))
     told = await pack(other, days=0)
     assert told["after"] < told["before"] - 25_000
-    assert (await slot(other, "robot_obj", "colour")).endswith("29")
+    assert await slot(other, "robot_obj", "colour") == noise(29, 1000)
     assert await slot(other, "traits_obj", "persona") == "ALFRED"
     assert await blob_text(other) == b"the weights"
     await other.close()

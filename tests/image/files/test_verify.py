@@ -1,6 +1,7 @@
 """bat_os.image.files.verify: real bits flipped in real files are found, named and set aside."""
 
 import os
+import zlib
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from bat_os.image import missions
 from bat_os.image.awakening import awaken
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService
+from bat_os.image.files import storage
 from bat_os.image.files.verify import verify
 from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.objects import Method
@@ -49,32 +51,63 @@ class Files:
         """Change one bit of the last occurrence of ``text`` in a file of the image."""
         path = path or self.path
         data = bytearray(path.read_bytes())
-        data[data.rindex(text)] ^= 1
+        self._change(path, data, data.rindex(text))
+
+    def flip_compressed(self, text):
+        """Change one bit in the middle of the compressed record that holds ``text``."""
+        for at in range(len(data := bytearray(self.path.read_bytes()))):
+            if data[at : at + 3] == b".zx":
+                reader = zlib.decompressobj()
+                plain = reader.decompress(data[at + 2 :])
+                if text in plain:
+                    size = len(data) - at - 2 - len(reader.unused_data)
+                    return self._change(self.path, data, at + size // 2)
+        raise AssertionError(f"no compressed record holds {text!r}")
+
+    @staticmethod
+    def _change(path, data, at):
+        data[at] ^= 1
         path.chmod(0o600)
         path.write_bytes(data)
 
 
 @pytest.fixture
-async def files(tmp_path):
+async def files(tmp_path, monkeypatch):
+    """An image as programs before format 7 wrote them: a flipped bit leaves a record readable."""
     made = Files(tmp_path)
+    with monkeypatch.context() as before:
+        before.setattr(storage, "LEAST", 1 << 40)
+        await made.transact(make_fill())
+    return made
+
+
+@pytest.fixture
+async def packed(tmp_path):
+    """The same, with long texts, so that they are compressed."""
+    made = Files(tmp_path)
+    await made.transact(make_fill(" and so on" * 40))
+    return made
+
+
+def make_fill(more=""):
+    """Return work that fills an image with two methods, two missions and two documents."""
 
     def fill(root):
         awaken(root, image_id="i", created=1.0, personas=PERSONAS, primitives=["clone"])
         genesis = root["objects"]["genesis_obj"]
         for source in (SOURCE, OTHER):
             method = Method(source.split("def ")[1].split("(")[0])
-            method.add_version(source, "taught", {})
+            method.add_version(source + f"#{more}\n" * bool(more), "taught", {})
             genesis.set_slot(method.selector, method)
         for number, text in enumerate(("juggle seven knives", "count to ten")):
-            brief = Brief("genesis_obj", f"do_{number}", (), text=text)
+            brief = Brief("genesis_obj", f"do_{number}", (), text=text + more)
             about = {"session": "s", "accepted": 1.0}
             missions.open_brief(root, brief, mission_id=f"m{number}", key=f"k{number}", about=about)
         rows = np.eye(2, 8, dtype=np.float32)
         for number, text in enumerate(("bees dance in the dark", "cats sleep all day")):
-            catalog_in(root).add(f"document:{number}", f"title {number}", [text], rows[number : number + 1])  # fmt: skip # noqa: E501
+            catalog_in(root).add(f"document:{number}", f"title {number}", [text + more], rows[number : number + 1])  # fmt: skip # noqa: E501
 
-    await made.transact(fill)
-    return made
+    return fill
 
 
 async def test_an_image_that_is_whole_is_said_to_be_so(files):
@@ -175,6 +208,22 @@ async def test_an_object_that_cannot_be_loaded_is_named_and_the_others_are_looke
     files.flip(b"juggle seven knives")
     kinds = {one["kind"] for one in (await files.verify())["damaged"]}
     assert {"record", "mission"} <= kinds
+
+
+async def test_a_flip_in_a_compressed_record_takes_down_what_it_holds_and_nothing_else(packed):
+    assert (await packed.verify())["damaged"] == []
+    for text in (b"waving with both hands", b"juggle seven knives"):
+        packed.flip_compressed(text)
+    damaged = {(one["kind"], one["what"]) for one in (await packed.verify())["damaged"]}
+    named = {("method", "genesis_obj.wave, version 1"), ("mission", "mission m0")}
+    assert named == {(kind, what) for kind, what in damaged if kind != "record"}
+
+    def look(root):
+        genesis = root["objects"]["genesis_obj"]
+        return genesis.lookup("wave"), genesis.lookup("nod")[1].version.source[:7]
+
+    assert await packed.transact(look) == (None, OTHER[:7])
+    assert await packed.transact(missions.unfinished) == ["m1"]
 
 
 @pytest.mark.slow

@@ -37,17 +37,23 @@ from tests.kernels import ANSWERS, ROOT, KernelProcess, write_script
 WORK = {"words": "", "id": "", "yes": True}
 
 
-def holds(data):
-    """Return whether bytes hold the word, also where zlib or gzip packed it; by other means."""
+def holds(data, depth=2):
+    """Return whether bytes hold the word, also where zlib or gzip packed it; by other means.
+
+    A record of an image is packed, and may hold what is packed once more.
+    """
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
-    parts = [data]
-    for start in re.finditer(rb"\x78[\x01\x5e\x9c\xda]", data):
+    if WORD.lower().encode() in data.lower():
+        return True
+    for start in re.finditer(rb"\x78[\x01\x5e\x9c\xda]", data) if depth else ():
         try:
-            parts.append(zlib.decompressobj().decompress(data[start.start() :]))
+            part = zlib.decompressobj().decompress(data[start.start() :])
         except zlib.error:
             continue
-    return any(WORD.lower().encode() in part.lower() for part in parts)
+        if holds(part, depth - 1):
+            return True
+    return False
 
 
 def find_word(home):
