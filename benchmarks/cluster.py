@@ -2,6 +2,7 @@
 
 python -m benchmarks.cluster                 all engines; four minutes, more on a busy machine
 python -m benchmarks.cluster --engines file  one kernel on a plain file; half a minute
+python -m benchmarks.cluster --at-once 4     each kernel does four at a time, as it learns
 
 A ZEO server is started in a scratch folder. PostgreSQL is the one that BATOS_TEST_POSTGRES names.
 Each kernel is a process that runs the project's own transactions as fast as it can.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -79,7 +81,7 @@ class Worker:
     def __init__(self, image: ImageStore, who: int) -> None:
         self.image = image
         self.who = who
-        self.commits = self.tries = 0
+        self.commits = self.tries = self.begun = 0
         self.random = random.Random(who)  # noqa: S311 - which object is written
         if hasattr(type(image.database), "kernel"):
             image.database.kernel = f"k{who}"
@@ -136,22 +138,25 @@ class Worker:
 
     async def learn(self) -> None:
         """Install a method that the search finds."""
-        number = self.who * 1_000_000 + self.commits
+        number, self.begun = self.who * 1_000_000 + self.begun, self.begun + 1
         text = f"tell the number word{number} of the bat\ndef m{number}(self):"
         source = f"def m{number}(self):\n    return {number}\n"
         skill = Skill(f"m{number}", source, "verified", {}, text, vector(number), [])
-        name = f"o{self.who * 100 + self.commits % 100}_obj"
+        name = f"o{self.who * 100 + number % 100}_obj"
         await self.commit(lambda root: install(root, root["objects"][name], skill), "learn")
 
     async def folded(self) -> None:
         """Learn, and index what all have learned, if this kernel leads."""
         await self.learn()
         if self.who == 0 and self.commits % FOLD == 0 and hasattr(KnowledgeCatalog, "fold"):
-            while await self.image.transact(lambda root: catalog_in(root).fold(64), note="fold"):
-                pass
+            with contextlib.suppress(ConflictError):  # as the kernel, which tries again later
+                while await self.image.transact(
+                    lambda root: catalog_in(root).fold(64), note="fold"
+                ):
+                    pass
 
 
-async def work(location: str, kind: str, who: int, seconds: float) -> None:
+async def work(location: str, kind: str, who: int, seconds: float, at_once: int) -> None:
     """Be a kernel; begins when a line comes in, and prints what it did."""
     image = ImageStore.open(location)
     worker = Worker(image, who)
@@ -161,10 +166,14 @@ async def work(location: str, kind: str, who: int, seconds: float) -> None:
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     taken, began, worked = [], time.perf_counter(), time.process_time()
-    while time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        await run()
-        taken.append(time.perf_counter() - start)
+
+    async def repeat() -> None:
+        while time.perf_counter() - began < seconds:
+            start = time.perf_counter()
+            await run()
+            taken.append(time.perf_counter() - start)
+
+    await asyncio.gather(*(repeat() for _ in range(at_once)))
     spent = time.perf_counter() - began
     told = {"commits": worker.commits, "tries": worker.tries, "seconds": spent, "taken": taken}
     told["worked"] = time.process_time() - worked
@@ -172,9 +181,10 @@ async def work(location: str, kind: str, who: int, seconds: float) -> None:
     await image.close()
 
 
-def run_kernels(location: str, kind: str, count: int, seconds: float) -> str:
+def run_kernels(location: str, kind: str, count: int, seconds: float, at_once: int) -> str:
     """Run some kernels at once; return a row of the table."""
     command = [sys.executable, "-m", "benchmarks.cluster", "--work", kind, "--at", location]
+    command += ["--at-once", str(at_once)]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
     kernels = [
         subprocess.Popen([*command, "--who", str(n), "--seconds", str(seconds)], **pipes)
@@ -206,7 +216,7 @@ async def prepare(location: str) -> None:
     await image.close()
 
 
-def measure(engine: str, kinds: list[str], seconds: float) -> None:
+def measure(engine: str, kinds: list[str], seconds: float, at_once: int) -> None:
     """Print the rows of an engine."""
     if engine == "postgres" and POSTGRES not in os.environ:
         print(f"postgres: left out; {POSTGRES} names no server")
@@ -216,7 +226,7 @@ def measure(engine: str, kinds: list[str], seconds: float) -> None:
             with storage_of(engine) as storage, tempfile.TemporaryDirectory() as folder:
                 location = storage.uri() or f"{folder}/image.fs"
                 asyncio.run(prepare(location))
-                shown = run_kernels(location, kind, count, seconds)
+                shown = run_kernels(location, kind, count, seconds, at_once)
             print(f"{KINDS[kind]:40} {engine:9} {count} {shown}", flush=True)
 
 
@@ -226,16 +236,17 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--at", help=argparse.SUPPRESS)
     parser.add_argument("--who", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        asyncio.run(work(given.at, given.work, given.who, given.seconds))
+        asyncio.run(work(given.at, given.work, given.who, given.seconds, given.at_once))
         return
     print(f"{'':40} {'engine':9} k   commits/s  again   cpu ms   p50 ms   p99 ms")
     for engine in given.engines:
-        measure(engine, given.kinds, given.seconds)
+        measure(engine, given.kinds, given.seconds, given.at_once)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def take_over(root: Root, kernel: str) -> list[str]:
     if not desk or kernel == connection_of(root).db().kernel:
         return []
     taken = missions.ids_on(desk)
-    missions.put_keys(root, desk, taken)
+    missions.put_keys(root, desk, taken, "")
     for mission_id in taken:  # one by one: a bucket that changes meanwhile is a conflict
         missions.own(root, mission_id, desk.pop(mission_id))
     return [one for one in taken if "." not in one]

@@ -182,18 +182,20 @@ def ids_after(root: Mapping[str, Any], after: str) -> Iterator[str]:
     return merge(*(tree.keys(min=first, excludemin=bool(after)) for tree in trees))
 
 
-def let_go(root: Mapping[str, Any], mission_id: str) -> None:
-    """Move a mission to those that are not run any more."""
+def let_go(root: Mapping[str, Any], mission_id: str, key: str = "") -> None:
+    """Move a mission to those that are not run any more; a record that is lost has no key."""
     if desk := desk_with(root, mission_id):
         root["missions"][mission_id] = desk.pop(mission_id)
-        put_keys(root, desk, (mission_id,))
+        put_keys(root, desk, (mission_id,), key)
 
 
-def put_keys(root: Mapping[str, Any], desk: Any, mission_ids: Collection[str]) -> None:
+def put_keys(root: Mapping[str, Any], desk: Any, mission_ids: Collection[str], key: str) -> None:
     """Move the keys of some missions from a desk to where several kernels look for them."""
-    for name in [name for name, known in desk.items(max=_IDS) if known in mission_ids]:
-        key = name.removeprefix(_KEY)
-        tree_of(root["keys"], shard_of(key))[key] = desk.pop(name)
+    is_known = desk.get(_KEY + key) in mission_ids  # else all are looked through
+    names = [_KEY + key] if is_known else [n for n, i in desk.items(max=_IDS) if i in mission_ids]
+    for name in names:
+        own = name.removeprefix(_KEY)
+        tree_of(root["keys"], shard_of(own))[own] = desk.pop(name)
 
 
 def read(root: Mapping[str, Any], mission_id: str) -> Record:
@@ -234,7 +236,7 @@ def write(
     obj.parents = (root["objects"][state_name(mission.state)],)
     if mission.state.is_final:
         desk = desk_with(root, mission_id)
-        let_go(root, mission_id)
+        let_go(root, mission_id, obj.slots["key"])
         for one in [one for one in desk if one.startswith(f"{mission_id}.")]:  # its errands
             ended = read(root, one).mission.advance(MissionFailed("CANCELLED", "nobody waits"))
             write(root, one, ended, {"type": "error", "body": {"code": "CANCELLED"}})

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 FILE, ZEO, POSTGRES, OTHER = "file", "ZEO", "PostgreSQL", "another storage"
 DUMP: Final = "mind.dump"
 LAYOUT: Final = ".layout"  # of a folder of blobs, as ZODB writes it
+WHICH: Final = ".batos"  # beside it: which folder this is
 # What PostgreSQL answers for these must not be ``off``, and why.
 DURABLE: Final = {
     "fsync": "the whole image could be lost with the power of the server",
@@ -276,6 +277,25 @@ def _judge_blobs(storage: Any, stored: Sequence[StoredFile]) -> list[str]:
                 f"the file {file.sha256[:12]} ({file.name}); mount the same folder there"
             ]
     return []
+
+
+def mark_blobs(storage: Any) -> str:
+    """Return what a file in the shared blob folder says, made by the first; "" without a folder.
+
+    Kernels that read different texts do not use the same folder.
+    """
+    folder = _shared_blobs(storage)
+    if folder is None:
+        return ""
+    mark, draft = folder / WHICH, folder / f"{WHICH}-{secrets.token_hex(8)}"
+    with disk.coded("the blob folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not mark.is_file():
+            draft.write_text(secrets.token_hex(8), encoding="ascii")
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, mark)  # whole, or not at all; the first wins
+            draft.unlink()
+        return mark.read_text(encoding="ascii")[:40]
 
 
 def _blob_cache(storage: Any) -> int:

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import zodburi
+from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import ConflictError, POSError, StorageError
 
-from bat_os.image.allowlist import AllowListDB, looks_like_image
+from bat_os.image.allowlist import AllowListDB, CheckingConnection, looks_like_image
 from bat_os.image.files.opening import open_storage
 from bat_os.image.files.storage import present
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PAUSE: Final = 0.004  # seconds: about one commit of a server
 LONGEST: Final = 0.5
@@ -30,10 +32,29 @@ _DRIVERS: Final = frozenset({"psycopg2", "psycopg2.errors", "pg8000.exceptions"}
 INSTALL: Final = "pip install -r requirements-cluster.txt installs what servers need"
 
 
+class ServerConnection(CheckingConnection):
+    """Compares, with each commit, the clock that stamps it with this machine's."""
+
+    def tpc_begin(self, transaction: Any) -> None:
+        """Begin a commit; as ``Connection.tpc_begin``."""
+        self.began = time.time()
+        super().tpc_begin(transaction)
+
+    def tpc_finish(self, transaction: Any) -> Any:
+        """Finish a commit; as ``Connection.tpc_finish``."""
+        serial = super().tpc_finish(transaction)
+        if self.committed:
+            at = TimeStamp(self.committed).timeTime()
+            self.db().clock_ahead = max(0.0, at - time.time()) - max(0.0, self.began - at)
+        return serial
+
+
 class ServerDB(AllowListDB):
     """A database whose storage other processes write as well."""
 
+    klass = ServerConnection
     opened = b"\xff" * 8  # records of any age may be those of another writer
+    clock_ahead: float | None = None  # seconds that the server's clock was ahead at the last commit
 
     def __init__(self, storage: Any, **options: Any) -> None:
         """Open the database of a storage."""
@@ -105,7 +126,9 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
         ZODB's StorageError, OSError, ValueError, KeyError: It cannot be opened.
     """
     try:
-        factory, options = zodburi.resolve_uri(location)
+        is_postgres = location.startswith("postgres://")
+        resolve = _postgres_resolver() if is_postgres else zodburi.resolve_uri
+        factory, options = resolve(location)
         return ServerDB(_mend(factory()), **{**limits, **options})
     except (zodburi.NoResolverForScheme, ImportError) as error:
         scheme = location.partition(":")[0]
@@ -114,6 +137,26 @@ def open_server(location: str, limits: Mapping[str, Any]) -> ServerDB:
         if type(error).__module__ in _DRIVERS:
             raise StorageError(f"its server does not answer: {error}") from error
         raise
+
+
+def _postgres_resolver() -> Any:
+    """Return what opens a ``postgres://`` address.
+
+    RelStorage's own says ``password='None'`` for an address without a password, so that none is
+    looked for in PGPASSFILE or PGPASSWORD; and ``port='None'``.
+    """
+    from relstorage import zodburi_resolver  # type: ignore[import-untyped]  # optional, no stubs
+    from relstorage.adapters.postgresql import PostgreSQLAdapter  # type: ignore[import-untyped]
+
+    class Helper(zodburi_resolver.PostgreSQLAdapterHelper):
+        def __call__(self, uri: Any, given: Any) -> tuple[Callable[[Any], Any], Any]:
+            own, unused = self.interpret_kwargs(given)
+            parts = {"dbname": uri.path[1:], "user": uri.username, "password": uri.password,
+                     "host": uri.hostname, "port": uri.port, **own}  # fmt: skip
+            dsn = " ".join(f"{name}='{value}'" for name, value in parts.items() if value)
+            return lambda options: PostgreSQLAdapter(dsn=dsn, options=options), unused
+
+    return zodburi_resolver.RelStorageURIResolver(Helper())
 
 
 def _mend(storage: Any) -> Any:

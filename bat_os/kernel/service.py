@@ -30,6 +30,7 @@ from bat_os.image.files.storage import when_lost
 from bat_os.image.files.verify import lost_ends
 from bat_os.image.history.marks import keep_flushing
 from bat_os.image.preferences import lay_defaults
+from bat_os.image.server_care import mark_blobs
 from bat_os.kernel.curve import start_authenticator
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.effects.performer import Performer
@@ -172,7 +173,8 @@ class Kernel:
         try:
             self._bind(zmq_context, servers)
             if self._tending is not None:
-                await self._tending.join(self._introduction())
+                blobs = await asyncio.to_thread(mark_blobs, image.storage)
+                await self._tending.join(self._introduction() | {"blobs": blobs})
             await self._scheduler.resume()
             for server in servers:
                 server.serve(dispatcher)
@@ -449,5 +451,7 @@ async def _take(step: Step, report: Callable[[str], None]) -> str:
 def _describe(image: ImageStore) -> dict[str, Any]:
     """Return what monitors ask of the image; its size where no server has to be asked for it."""
     storage, counted = image.storage, image.database.counted
-    facts = {name: counted[name] for name in ("commits", "conflicts")}
+    facts: dict[str, Any] = {name: counted[name] for name in ("commits", "conflicts")}
+    if (ahead := getattr(image.database, "clock_ahead", None)) is not None:
+        facts["clock_ahead"] = round(ahead, 3)
     return facts if hasattr(storage, "poll_invalidations") else facts | {"bytes": storage.getSize()}

@@ -7,16 +7,19 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from bat_os.cli.doctor.image import _judge_server
 from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, SettingsError
+from bat_os.image import servers
 from bat_os.image.awakening import awaken
 from bat_os.image.files.ability import open_and_prove
 from bat_os.image.models import ingest_folder, link_folder, list_models
-from bat_os.image.server_care import DUMP, broken_promises, check_promises, engine_of
+from bat_os.image.server_care import DUMP, broken_promises, check_promises, engine_of, mark_blobs
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.files import WORKS
 from tests.kernels import ROOT
@@ -83,6 +86,43 @@ async def test_the_room_is_told_by_kind(place, tmp_path):
     assert room["kinds"]["models"]["objects"] > 0
     assert room["blobs"]["bytes"] >= 5000
     assert room["policy"]
+
+
+async def test_an_address_without_a_password_leaves_it_to_the_file_of_passwords(postgres):
+    async with opened(postgres.uri()) as image:
+        dsn = image.storage._adapter._dsn
+    assert f"dbname='{postgres.name}'" in dsn
+    assert "password" not in dsn
+
+
+async def test_how_far_the_clock_of_the_server_is_off_is_seen_with_each_commit(
+    place, tmp_path, monkeypatch
+):
+    async with opened(place.uri()) as image:
+        await fill(image, tmp_path)
+        assert abs(image.database.clock_ahead) < 2
+        seen = {}
+        for here in (-3600, 3600):
+            clock = SimpleNamespace(time=lambda here=here: time.time() + here)
+            monkeypatch.setattr(servers, "time", clock)
+            await image.transact(lambda root: root.__setitem__("kept", 1), note="keep")
+            seen[here] = image.database.clock_ahead
+    assert 3590 < seen[-3600] < 3601
+    assert -3601 < seen[3600] < -3590
+
+
+async def test_kernels_know_by_a_file_whether_they_share_their_blobs(place):
+    async with opened(place.uri()) as first, opened(place.uri()) as second:
+        told = [mark_blobs(each.storage) for each in (first, second, first)]
+    elsewhere = re.sub(
+        r"(?<=[?&])blob_dir=[^&]+", f"blob_dir={place.folder}/elsewhere", place.uri()
+    )
+    image = await asyncio.to_thread(ImageStore.open, elsewhere)
+    other = mark_blobs(image.storage)
+    await image.close()
+    assert len(set(told)) == 1
+    assert len(other) == len(told[0]) == 16
+    assert other != told[0]
 
 
 async def test_a_backup_of_zeo_is_an_image_that_a_kernel_opens(zeo, tmp_path):

@@ -32,10 +32,12 @@ PATIENCE: Final = 5.0  # seconds; even a busy kernel answers within 0.1
 SLACK: Final = 5.0  # seconds by which the clocks of processes and files may differ
 # Of spread objects it is 0.02; several kernels that write one object have 2 to 12.
 MANY_COMMITS, MUCH_CONFLICT = 100, 1.0
+MUCH_SKEW: Final = 2.0  # seconds
 MUCH_LOG: Final = 200 * 10**6
 DAY: Final = dt.timedelta(days=1)
 _AGAIN: Final = "./run.sh stop, then ./run.sh"
 _SEEN_AGAIN: Final = "look at the folder or database that the setting cluster names"
+_SET_CLOCKS: Final = "set the clocks of both machines by NTP"
 _WHY: Final = f"batos logs says more; after fixing it: {_AGAIN}"
 
 
@@ -90,7 +92,32 @@ def check_cluster(facts: Facts) -> list[Outcome]:
     if trouble := cluster.get("trouble"):
         return [warning("cluster", f"the others are not seen: {trouble}", _SEEN_AGAIN)]
     lines = [ok("cluster", line) for line in show_cluster(cluster)]
-    return [*lines, *_judge_conflicts(facts.kernel.health.get("image", {}))] if lines else []
+    if not lines:
+        return []
+    image = facts.kernel.health.get("image", {})
+    return [*lines, *_judge_blobs(cluster), *_judge_clock(image), *_judge_conflicts(image)]
+
+
+def _judge_blobs(cluster: Mapping[str, Any]) -> list[Outcome]:
+    """Return whether the kernels that live read the same file in their blob folders."""
+    living = [one for one in cluster["kernels"] if one["living"] and one.get("blobs")]
+    own = next((one["blobs"] for one in living if one["kernel"] == cluster["kernel"]), "")
+    if not own:
+        return []
+    if others := [f"{one['host']}:{one['home']}" for one in living if one["blobs"] != own]:
+        text = f"the blob folder here is not that of {join(others)}"
+        return [broken("blob folder", text, "mount the same folder on each machine: blob_dir")]
+    return [ok("blob folder", f"the same for {len(living)} kernels that live")]
+
+
+def _judge_clock(image: Mapping[str, Any]) -> list[Outcome]:
+    """Return how far the clock is off that stamps what is committed."""
+    if (ahead := image.get("clock_ahead")) is None:
+        return []
+    if abs(ahead) < MUCH_SKEW:
+        return [ok("clock", "this machine's and that of the image's server agree")]
+    text = f"the image's server is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} here"
+    return [warning("clock", f"{text}, and so are times of --at and history", _SET_CLOCKS)]
 
 
 def _judge_conflicts(image: Mapping[str, Any]) -> list[Outcome]:

@@ -138,7 +138,8 @@ def install(root: Root, holder: UvmObject, skill: Skill) -> int:
     taint.inherit(root, method, method.versions[number - 1])
     basis.note(root, holder, method)
     if skill.vector is not None:
-        entries.remove_entries(root, method)
+        if number > 1:  # a new method has none, and to look takes a tenth of what a lesson costs
+            entries.remove_entries(root, method)
         kinds = None if skill.kinds is None else tuple(skill.kinds)
         found_by = entries.Summary(skill.summary, kinds), skill.vector
         entries.put_entry(root, holder, method, found_by)

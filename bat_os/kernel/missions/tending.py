@@ -1,6 +1,7 @@
 """Several kernels on one image: who lives, who leads, whose missions are whose.
 
-    every second: who lives? > drop what another one has taken > take over the desks of the dead
+    every second, and when somebody asks here for what another kernel runs:
+                  who lives? > drop what another one has taken > take over the desks of the dead
                   > run what is mine and has no task > cancel what was withdrawn elsewhere
                   > lead, if nobody does
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK: Final = 1.0  # seconds between two looks at the others
+SOONEST: Final = 0.1  # the same, where somebody waits
 FOLLOW: Final = 0.25  # seconds between two looks at a mission that runs elsewhere
 TURN: Final = 0.2  # seconds until another try to prepare the image
 LEADER: Final = "leader"
@@ -59,6 +61,7 @@ class Tending:
         self._about: dict[str, Any] = {}
         self._desks: Desks | None = None
         self._turned = asyncio.Event()  # whether this kernel leads has changed
+        self._wanted = asyncio.Event()  # a look now
         self._trouble = ""
         scheduler.elsewhere, scheduler.endpoint_of = self.follow, self.endpoint_of
 
@@ -118,16 +121,24 @@ class Tending:
             if trouble != self._trouble:
                 self._trouble = trouble
                 log.warning("%s", f"the cluster: {trouble}" if trouble else "the cluster is back")
-            await asyncio.sleep(LOOK * random.uniform(0.75, 1.25))  # noqa: S311 - not all at once
+            await asyncio.sleep(SOONEST)
+            rest = LOOK * random.uniform(0.75, 1.25) - SOONEST  # noqa: S311 - not all at once
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), rest)
 
     async def look(self) -> None:
-        """See who lives, take over what the dead have left, and run what is mine."""
+        """See who lives, take over what the dead have left, and run what is mine.
+
+        A kernel that still prepares could not run what it took over: those that serve do.
+        """
+        self._wanted.clear()
         self.living = await asyncio.to_thread(self._cluster.look)
         await self._lead(leads=await asyncio.to_thread(self._cluster.hold, LEADER))
         running = self._scheduler.running()
         found = self._desks = await self._image.transact(desks.look, note="look at the desks")
         await self._drop(running - set(found.own))
-        for kernel, count in found.counts.items():
+        counts = {} if self._scheduler.awakening else found.counts
+        for kernel, count in counts.items():
             if count and kernel not in self.living and kernel != self.me:
                 taken = await self._image.transact(
                     lambda root, dead=kernel: desks.take_over(root, dead),  # type: ignore[misc] # mypy cannot infer a lambda with a default
@@ -186,7 +197,7 @@ class Tending:
 
     async def follow(self, mission_id: str, listener: Listener | None) -> dict[str, Any]:
         """Return the answer of a mission, whichever kernel runs it; the listener hears of it."""
-        seen = 0
+        seen, first = 0, True
         while True:
             record = await self._image.transact(
                 lambda root: missions.read(root, mission_id), note="follow a mission"
@@ -196,6 +207,9 @@ class Tending:
             seen = len(record.mission.events)
             if record.answer is not None:
                 return record.answer
+            if first:  # who asks here may have left a kernel that has died
+                self._wanted.set()
+            first = False
             await asyncio.sleep(FOLLOW)
 
     def endpoint_of(self, kernel: str) -> str:
@@ -219,6 +233,7 @@ class Tending:
                     "endpoint": self._says(one, "endpoint"),
                     "host": self._says(one, "host"),
                     "home": self._says(one, "home"),
+                    "blobs": self._says(one, "blobs"),
                 }
                 for one in kernels
             ],

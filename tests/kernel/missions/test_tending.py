@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import re
+from types import SimpleNamespace
 
 import pytest
 
-from bat_os.cli.doctor.running import show_cluster
+from bat_os.cli.doctor.outcome import KernelFacts
+from bat_os.cli.doctor.running import check_cluster, show_cluster
 from bat_os.errors import FormatError, RemoteError
 from bat_os.image import desks, missions
 from bat_os.image.store import ImageStore
+from bat_os.kernel.missions import tending
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
 from tests.storages import storage_of, where_of
 
@@ -37,12 +41,13 @@ async def make(engine, tmp_path):
     """Return a function that starts one more kernel of the cluster, in this loop."""
     async with contextlib.AsyncExitStack() as running:
 
-        async def start(number):
+        async def start(number, steps=(), uri=""):
             folder = tmp_path / f"home{number}"
             kernel = Counting(folder)
+            kernel.steps = steps
             kernel.options = {
-                "image": engine.uri(60), "cluster": where_of(engine), "idle": "off", "tcp_port": -1,
-                "cluster_seconds": 600.0,
+                "image": uri or engine.uri(60), "cluster": where_of(engine), "idle": "off",
+                "tcp_port": -1, "cluster_seconds": 600.0,
             }  # fmt: skip
             await running.enter_async_context(kernel)
             kernel.ask = (await running.enter_async_context(kernel.client())).request
@@ -102,6 +107,31 @@ async def test_a_mission_runs_once_however_many_kernels_start_meanwhile(make):
     assert (answer["result"], row["attempts"]) == (7, 0)
     assert first.drawn
     assert not any(kernel.drawn for kernel in others)
+
+
+async def test_the_doctor_sees_who_has_another_blob_folder_and_what_time_the_server_has(
+    make, engine
+):
+    first, second = await make(0), await make(1)
+    await until(lambda: knows(first, 2))
+    rows = await rows_of(first)
+    assert rows["blob folder"] == ("ok", "the same for 2 kernels that live")
+    assert rows["clock"][0] == "ok"
+    elsewhere = re.sub(r"(?<=[?&])blob_dir=[^&]+", f"blob_dir={engine.folder}/own", engine.uri(60))
+    third = await make(2, uri=elsewhere)
+    for kernel in (first, second, third):
+        await until(lambda kernel=kernel: knows(kernel, 3))
+    level, text = (await rows_of(first))["blob folder"]
+    assert level == "broken"
+    assert str(third.home.path) in text
+    assert str(second.home.path) not in text
+
+
+async def rows_of(kernel):
+    """Return what the doctor says of a kernel's cluster, by the names of its rows."""
+    health = await kernel.ask("health", timeout=PATIENCE)
+    found = check_cluster(SimpleNamespace(kernel=KernelFacts(health)))
+    return {row.name: (row.state, row.found) for row in found}
 
 
 async def test_one_key_at_three_kernels_is_one_mission_that_all_hear_of(make):
@@ -164,6 +194,44 @@ async def test_what_a_kernel_leaves_when_it_stops_the_others_end(make):
     assert answer["result"] == 7
     await until(lambda: knows(second, 1))
     assert (await cluster_of(second))["leads"] is True
+
+
+async def test_who_asks_another_kernel_need_not_wait_until_it_looks(make, monkeypatch):
+    monkeypatch.setattr(tending, "LOOK", 100_000.0)
+    first = await make(0)
+    await until(lambda: knows(first, 1))
+    second = await make(1)
+    await until(lambda: knows(second, 2))
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    second.gate.set()
+    first.kernel.stop()
+    with pytest.raises(Exception, match=r"daemon|shutting"):
+        await asking
+    assert (await brief(second))["result"] == 7
+
+
+async def test_a_kernel_that_prepares_takes_nothing_over(make):
+    first = await make(0)
+    asking = asyncio.create_task(brief(first))
+    await drawing(first)
+    prepared = asyncio.Event()
+
+    async def prepare(report):
+        await prepared.wait()
+
+    second = await make(1, steps=(prepare,))
+    second.gate.set()
+    owner = first.mind.image.database.kernel
+    first.kernel.stop()
+    with pytest.raises(Exception, match=r"daemon|shutting"):
+        await asking
+    await first.task
+    await second.kernel._tending.look()
+    left = await second.mind.image.transact(desks.look, note="look")
+    assert (left.counts[owner], left.own) == (1, ())
+    prepared.set()
+    assert (await brief(second))["result"] == 7
 
 
 async def test_a_fenced_kernel_waits_for_the_image_like_any_other(make):
