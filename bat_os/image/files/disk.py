@@ -14,6 +14,7 @@ import secrets
 import shutil
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
@@ -28,7 +29,7 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.files.storage import sync_file
+from bat_os.image.files.storage import Lock, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHUNK: Final = 4 << 20
+UPKEEP_SECONDS: Final = 5.0
+_LOOK: Final = 0.05  # seconds
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
 _HERE: Final = -100  # AT_FDCWD of Linux
@@ -59,6 +62,28 @@ def coded(what: str) -> Iterator[None]:
         raise StorageError(f"{what}: {error}") from error
     except (POSError, ValueError) as error:
         raise StorageError(f"{what}: {error}") from error
+
+
+@contextlib.contextmanager
+def upkeep(path: Path) -> Iterator[None]:
+    """Keep other backups, forks and packs of the image at ``path`` out for the time.
+
+    One that is under way, like the backup of the day, is waited for up to UPKEEP_SECONDS; this
+    blocks its thread. zc.lockfile's LockError is raised if it takes longer.
+    """
+    give_up = time.monotonic() + UPKEEP_SECONDS
+    while True:
+        try:
+            lock = Lock(f"{path}.upkeep")
+            break
+        except LockError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(_LOOK)
+    try:
+        yield
+    finally:
+        lock.close()
 
 
 class Copier:

@@ -32,7 +32,7 @@ from bat_os.errors import ArgumentsError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import UNREADABLE, read_record
 from bat_os.image.files.blob_folder import blob_files
-from bat_os.image.files.disk import coded, in_thread
+from bat_os.image.files.disk import coded, in_thread, upkeep
 from bat_os.image.files.fork import FOLDER, list_forks, sweep
 from bat_os.image.files.storage import (
     add_to_chronicle,
@@ -41,7 +41,6 @@ from bat_os.image.files.storage import (
     layers_of,
     path_of,
     present,
-    upkeep,
 )
 from bat_os.image.history.entries import forget_copies
 from bat_os.image.models import remove_strays

@@ -107,16 +107,6 @@ def path_of(storage: Any) -> Path:
     return Path(layers_of(storage)[-1].getName()).absolute()
 
 
-@contextlib.contextmanager
-def upkeep(path: Path) -> Iterator[None]:
-    """Keep other backups, forks and packs of the image at ``path`` out for the time."""
-    lock = Lock(f"{path}.upkeep")
-    try:
-        yield
-    finally:
-        lock.close()
-
-
 class Lock(LockFile):
     """A lock that is released if its file cannot be written, on a full disk say."""
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bat_os.core.answer import Answer
-from bat_os.errors import ArgumentsError, CellError
+from bat_os.errors import ArgumentsError, CellError, NotFoundError
 from bat_os.image.facts import is_small
 from bat_os.sentence.periods import find_period
 from bat_os.sentence.terms import base_of
@@ -163,7 +163,11 @@ async def _show_total(one: Act) -> Answer | None:
 async def show_last(one: Act, question: str) -> Answer | None:
     """Answer "what is my weight?" by what was noted last; None if no counter has that name."""
     wanted = bases_of(one, question)
-    for name in await one.read(COUNTERS, "names") if wanted else ():
+    try:
+        names = await one.read(COUNTERS, "names") if wanted else ()
+    except NotFoundError:  # a mind without the library
+        return None
+    for name in names:
         if bases_of(one, name) == wanted:
             return await _show_total(replace(one, values={"thing": name, "of": "last"}))
     return None

@@ -1,15 +1,20 @@
 """bat_os.image.files.pack: room is given back, and nothing that anyone needs goes."""
 
+import asyncio
 import math
+import threading
 
 import pytest
+from zc.lockfile import LockError
 
 from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, LockedError
+from bat_os.image.files import disk
 from bat_os.image.files import pack as housekeeping
+from bat_os.image.files.disk import upkeep
 from bat_os.image.files.fork import fork
 from bat_os.image.files.pack import Policy, clock_steady_for, pack, pack_if_due, should_pack, space
-from bat_os.image.files.storage import chronicle, finish_pack, path_of, upkeep
+from bat_os.image.files.storage import chronicle, finish_pack, path_of
 from tests.image.files.images import noise, open_image, put, slot
 
 DAY = 86_400.0
@@ -93,13 +98,31 @@ async def test_space_counts_each_object_once_and_finds_what_a_pack_gives_back(im
     assert (await space(image))["history"] < 20_000
 
 
-async def test_two_works_on_one_image_do_not_mix(image):
+async def test_two_works_on_one_image_do_not_mix(image, monkeypatch):
+    monkeypatch.setattr(disk, "UPKEEP_SECONDS", 0.0)
     path = path_of(image.storage)
     with upkeep(path):
         with pytest.raises(LockedError):
             await pack(image)
         with pytest.raises(LockedError):
             await fork(image, "trial")
+
+
+async def test_a_work_waits_for_a_short_one(image, monkeypatch):
+    refused, take = threading.Event(), disk.Lock
+
+    def look(path):
+        try:
+            return take(path)
+        except LockError:
+            refused.set()
+            raise
+
+    with upkeep(path_of(image.storage)):
+        monkeypatch.setattr(disk, "Lock", look)
+        waiting = asyncio.create_task(pack(image))
+        assert await asyncio.to_thread(refused.wait, 60)
+    assert (await waiting)["after"] > 0
 
 
 @pytest.mark.parametrize("left", ["pack", "old", "both"])
