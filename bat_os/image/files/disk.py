@@ -71,19 +71,21 @@ def upkeep(path: Path) -> Iterator[None]:
     One that is under way, like the backup of the day, is waited for up to UPKEEP_SECONDS; this
     blocks its thread. zc.lockfile's LockError is raised if it takes longer.
     """
-    give_up = time.monotonic() + UPKEEP_SECONDS
-    while True:
-        try:
-            lock = Lock(f"{path}.upkeep")
-            break
-        except LockError:
-            if time.monotonic() >= give_up:
-                raise
-            time.sleep(_LOOK)
+    lock = _take(f"{path}.upkeep", time.monotonic() + UPKEEP_SECONDS)
     try:
         yield
     finally:
         lock.close()
+
+
+def _take(path: str, give_up: float) -> Lock:
+    while True:
+        try:
+            return Lock(path)
+        except LockError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(_LOOK)
 
 
 class Copier:
