@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def work_in(kept: Path | None = None) -> Iterator[Path]:
-    """Give a scratch folder, or ``kept``, which stays; forget the BATOS_ variables of whoever asks.
+    """Give a scratch folder, or ``kept``, which is not removed; unset all BATOS_ variables.
 
     With ``kept`` a benchmark that was ended can go on with what lies there.
     """

@@ -335,7 +335,7 @@ class Year:
     async def _ask(self, verb: str, *, once: bool = False, **fields: Any) -> dict[str, Any]:
         """Ask, again with the same key where the daemon ended or says that it may be tried.
 
-        A person who is told that nothing good was written does not ask for it without end.
+        With ``once`` an error is final: people do not repeat a request that no model can fulfil.
         """
         if verb in KEYED:
             self._keys += 1

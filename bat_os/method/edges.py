@@ -11,7 +11,7 @@ import re
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
-from bat_os.method.plausibility import MAX_LENGTH, near
+from bat_os.method.plausibility import MAX_LENGTH, near, put
 from bat_os.method.text import parse_method
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_NUMBERS: Final = 2  # of a source
 MAX_TEXTS: Final = 3
-MAX_TEXT: Final = 30  # characters; a longer one is no value to compare with
+MAX_TEXT: Final = 30  # characters; methods seldom compare with longer ones
 _EVERYWHERE: Final = frozenset({0, 1, 2})  # what counts from them says little
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
 
@@ -34,7 +34,7 @@ def edges(args: Sequence[Any], source: str, selector: str) -> tuple[tuple[Any, .
     numbers = [one for one in numbers if one not in _EVERYWHERE][:MAX_NUMBERS]
     texts = [one for one in texts if 0 < len(one) < MAX_TEXT][:MAX_TEXTS]
     calls = [
-        (*args[:place], other, *args[place + 1 :])
+        put(args, place, other)
         for place, value in enumerate(args)
         for other in (*near(value), *_around(value, numbers, texts), *_shapes(value))
     ]

@@ -170,7 +170,7 @@ def perturb(args: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
     >>> perturb((7,))
     ((8,), (2,), (0,), (70,))
     """
-    columns = [[_put(args, place, value) for value in near(args[place])]
+    columns = [[put(args, place, value) for value in near(args[place])]
                for place in range(len(args))]  # fmt: skip
     probes: list[tuple[Any, ...]] = []
     for row in range(max(map(len, columns), default=0)):
@@ -214,7 +214,8 @@ def _is(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _put(args: Sequence[Any], place: int, value: Any) -> tuple[Any, ...]:
+def put(args: Sequence[Any], place: int, value: Any) -> tuple[Any, ...]:
+    """Return arguments with another value in one place."""
     return (*args[:place], value, *args[place + 1 :])
 
 

@@ -64,7 +64,7 @@ def test_the_cluster_has_a_database_two_model_servers_and_three_kernels_on_one_m
     profile = tomllib.loads((ROOT / "deploy" / "cluster-profile.toml").read_text())
     served = profile["models"]["served"]["source"]
     assert served == [f"http://127.0.0.1:{port}/v1" for port in ports]
-    # llama-server calls a model by its whole path, unless it is told.
+    # Without --alias, llama-server names a model by its full path.
     commands = [services[f"model-{n}"]["command"] for n in (1, 2)]
     commands.append((ROOT / "deploy" / "systemd" / "batos-model@.service").read_text())
     named = {re.search(r"--alias (\S+)", command).group(1) for command in commands}

@@ -19,7 +19,7 @@ from bat_os.cli.answer import ALONE, IN_CHAT, as_line, notes_on, place_of, statu
 from bat_os.cli.chat.waiting import request
 from bat_os.cli.connection import connect, refuse
 from bat_os.cli.environment import watchdog_command
-from bat_os.cli.show.command import read_input
+from bat_os.cli.show.command import is_interactive, read_input
 from bat_os.cli.show.schedules import show_due
 from bat_os.core.answer import show_answer
 from bat_os.errors import ArgumentsError, BatError, KernelUnreachableError
@@ -90,8 +90,7 @@ def session_here(screen: Screen) -> str:
 
     All that a shell runs has its session id, so "yes" or "undo that" refers to the sentence before.
     """
-    at_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-    if screen.as_json or not at_terminal or not hasattr(os, "getsid"):  # Windows has no sessions
+    if screen.as_json or not is_interactive() or not hasattr(os, "getsid"):  # Windows has none
         return ""
     return f"terminal-{os.getsid(0)}"
 
@@ -107,12 +106,13 @@ def show(body: Mapping[str, Any], screen: Screen, place: Place | None = None) ->
         screen.note(line, as_is=True)
 
 
-async def say_once(home: Path, screen: Screen, sentence: str, **how: Any) -> int:
+async def say_once(
+    home: Path, screen: Screen, sentence: str, *, session: str = "", **how: Any
+) -> int:
     """Answer one sentence, said as ``as_fields`` takes it; return the exit status."""
-    named = str(how.pop("session", ""))
     while True:
         try:
-            fields = as_fields(sentence, session=named or session_here(screen), **how)
+            fields = as_fields(sentence, session=session or session_here(screen), **how)
             async with connect(home) as kernel:
                 body = await say(kernel, screen, fields)
                 if not screen.as_json:
@@ -123,7 +123,7 @@ async def say_once(home: Path, screen: Screen, sentence: str, **how: Any) -> int
         except BatError as error:
             return refuse(screen, error)
         else:
-            show(body, screen, place_of(named) if named else None)
+            show(body, screen, place_of(session) if session else None)
             return status_of(body)
 
 

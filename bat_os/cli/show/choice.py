@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 from bat_os.cli.connection import WITHDRAWN, may_come
 from bat_os.cli.environment import draft_setting, load
 from bat_os.cli.progress import Progress
-from bat_os.cli.show.command import read_line
+from bat_os.cli.show.command import is_interactive, read_line
 from bat_os.core.settings import DEFAULT, FILE
 from bat_os.errors import (
     ArgumentsError,
@@ -147,11 +146,6 @@ def _name_choice(offer: Mapping[str, Any]) -> str:
     """Return the word that chooses an offer, and its model where the word does not say it."""
     key, name = str(offer["key"]), str(offer["name"])
     return key if name in key else f"{key} ({name})"
-
-
-def is_interactive() -> bool:
-    """Return True if a person reads and types."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 async def _offers(ask: Ask, *, on_hub: bool) -> list[Offer]:

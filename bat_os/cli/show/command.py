@@ -74,6 +74,11 @@ class Ask:
         )
 
 
+def is_interactive() -> bool:
+    """Return True if a person reads and types."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def opened(file: str) -> AbstractContextManager[TextIO]:
     """Return a file to write text to; ``-`` is standard output."""
     return nullcontext(sys.stdout) if file == "-" else Path(file).open("w", encoding="utf-8")

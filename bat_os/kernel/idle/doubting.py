@@ -61,7 +61,7 @@ def doubt(skill: Skill, brief: Brief) -> Work:
         nonlocal own
         if own is None:
             own = await answers_of(mind, brief, skill.source, probes)
-            if own is None:  # it fails on what it was written for: that is told elsewhere
+            if own is None:  # it fails on its own call, so there is nothing to compare
                 return True
         is_compared = not skill.adapted and not any(
             isinstance(value, Chance) for _, value in own.values()

@@ -197,6 +197,11 @@ async def _finished(one: Act) -> Answer:
     return replace(told, text=f"{answer.text} {told.text}") if done else told
 
 
+async def _recall(one: Act) -> Answer | None:
+    """Answer a question by what was said, or by what was noted last under that name."""
+    return await recall.recall(one, noted=partial(tallies.show_last, one))
+
+
 async def _pending(one: Act) -> Answer | None:
     """Say what is to be done and what was last said to remember."""
     todo = await _show(replace(one, values={"list": "to-do", "known": True, "open": True}))
@@ -331,7 +336,7 @@ ACTS: Final[Mapping[str, Callable[[Act], Awaitable[Answer | None]]]] = {
     "lists_obj.rename": _rename,
     **tallies.ACTS,
     **recall.ACTS,
-    "memory_obj.recall": partial(recall.recall, noted=tallies.show_last),
+    "memory_obj.recall": _recall,
     "memory_obj.pending": _pending,
     **reminders.ACTS,
     **here.ACTS,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     # A turn that writes, by way of the dispatcher: the body of its result.
     Send = Callable[[Brief], Awaitable[Mapping[str, Any]]]
-    Noted = Callable[["Act", str], Awaitable[Answer | None]]
+    Noted = Callable[[str], Awaitable[Answer | None]]
 
 UNDO: Final = "undo that"
 LISTED: Final = 10
@@ -159,7 +159,7 @@ async def recall(asked: Asked, noted: Noted | None = None) -> Answer | None:
     found = await memory.recall(asked.mind, question, now=asked.now)
     if found and found[0].certain:
         return _told(asked, found)
-    if noted and isinstance(asked, Act) and (answer := await noted(asked, question)):
+    if noted is not None and (answer := await noted(question)):
         return answer
     if quoted := await memory.recall_documents(asked.mind, question, language=asked.language):
         return _quoted(quoted, asked.language)
@@ -344,7 +344,6 @@ def _clean(said: str) -> str:
 
 ACTS: Final[Mapping[str, Callable[[Asked], Awaitable[Answer | None]]]] = {
     "memory_obj.remember": remember,
-    "memory_obj.recall": recall,
     "memory_obj.recall_when": recall_when,
     "memory_obj.recall_told": recall_told,
     "memory_obj.change": change,

@@ -297,7 +297,7 @@ class Talk:
             await add_wording(
                 self._mind, brief.target, brief.selector, said, [*brief.args], dict(brief.kwargs)
             )
-        return _as_said(answer, question["sentence"])
+        return replies.as_said(answer, question["sentence"])
 
     async def _agree(self, heard: Heard, question: Mapping[str, Any]) -> Answer | None:
         if confirmed := question.get("confirm"):
@@ -319,7 +319,7 @@ class Talk:
         """Answer a value that was said to the question for an example."""
         form, talk = heard.form, _name(heard, "talk")
         if form is not None and form.certain and not talk:
-            return None  # "I ran 5 km" is no example
+            return None  # "I ran 5 km" is a sentence of its own
         said = str(form.values["value"]) if form and talk == "correct" else heard.typed.text
         try:
             value = read_example(said)
@@ -332,7 +332,8 @@ class Talk:
     async def _in_unit(
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
     ) -> Answer | None:
-        values = read_sentence(f"1 {(unit := str(said['unit']))}", heard.now, heard.language).values
+        unit = str(said["unit"])
+        values = read_sentence(f"1 {unit}", heard.now, heard.language).values
         named = next((str(v.value) for v in values if v.kind == "unit"), unit)
         args = followups.convert_to(last, named, heard.now)
         if args is None:
@@ -343,7 +344,7 @@ class Talk:
     async def _calculate(self, heard: Heard, brief: Brief, said: str) -> Answer | None:
         """Answer by a message, as if ``said`` had been said; None if its values do not fit."""
         try:
-            return _as_said(await self._send(heard, brief), said)
+            return replies.as_said(await self._send(heard, brief), said)
         except BatError:
             return None
 
@@ -436,7 +437,7 @@ class Talk:
                 if covers(heard.request.may, "learn"):
                     said, args = sentence, list(found.args)
                     await add_wording(self._mind, found.target, found.selector, said, args)
-                return _as_said(answer, last["text"])
+                return replies.as_said(answer, last["text"])
         return None
 
     async def _refuse(self, heard: Heard, last: Mapping[str, Any]) -> Answer:
@@ -477,11 +478,6 @@ FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "self_obj.undo": Talk._undo,
     "self_obj.why": Talk._why,
 }
-
-
-def _as_said(answer: Answer, said: str) -> Answer:
-    """Return an answer for follow-ups to refer to as the one to ``said``."""
-    return replace(answer, memory={**answer.memory, "said": said})
 
 
 def _name(heard: Heard, room: str) -> str:

@@ -196,3 +196,8 @@ def ask_which(found: Sequence[Candidate], language: str) -> Answer:
         "asked", said, needs="clarification",
         choices=tuple(map(reading_of, options)), language=language, memory=noted,
     )  # fmt: skip
+
+
+def as_said(answer: Answer, said: str) -> Answer:
+    """Return an answer for follow-ups to refer to as the one to ``said``."""
+    return replace(answer, memory={**answer.memory, "said": said})
