@@ -26,10 +26,10 @@ import ZODB
 from ZODB._compat import Unpickler
 from ZODB.ConflictResolution import ConflictResolvingStorage
 from ZODB.Connection import Connection
-from ZODB.POSException import ConflictError, POSKeyError
+from ZODB.POSException import ConflictError, POSError, POSKeyError
 
 from bat_os.core.values import ALIKE, MAX_DEPTH
-from bat_os.errors import DamagedError, ForbiddenClassError
+from bat_os.errors import BatError, DamagedError, ForbiddenClassError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,6 +71,8 @@ UNREADABLE: Final = (
     pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError,
     MemoryError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
+# What loading a record whose bytes were changed may raise.
+BROKEN: Final = (BatError, POSError, *UNREADABLE)
 
 # Where ZODB keeps the loaders that ask no database.
 _UNPICKLERS: Final = ("ZODB.fsIndex", "ZODB.utils", "ZODB.ExportImport")

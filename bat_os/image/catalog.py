@@ -82,7 +82,7 @@ class KnowledgeCatalog(CatalogUpkeep):
         return doc_id in self._documents or inbox.find(self.trays, str(doc_id)) is not None
 
     def __len__(self) -> int:
-        return len(self._documents) + len(inbox.lessons_in(self.trays))
+        return len(self._documents) + sum(len(tray.lessons) for tray in self.trays.values())
 
     def doc_ids(self, kind: Kind | None = None) -> list[str]:
         """Return the ids of all documents, or of those of one kind, sorted."""
@@ -182,12 +182,7 @@ class KnowledgeCatalog(CatalogUpkeep):
         document = self._documents.pop(doc_id, None)
         if document is None:
             return inbox.pop(self.trays, doc_id) is not None
-        del self._starts[document.first]
-        self._facets.unindex_doc(document.first)
-        words.unindex_passages(self._text, document.first, document.stop)
-        self.vectors.remove(document.first, document.stop)
-        if document.first in self.waiting:
-            self.waiting.remove(document.first)
+        self._unindex(document.first, document.stop)
         return True
 
     def set_label(self, doc_id: str, label: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from bat_os.core.values import Counted, ignore_progress
 from bat_os.errors import BatError
 from bat_os.failpoints import cross
 from bat_os.image.catalog import catalog_in
-from bat_os.image.knowledge.inbox import FOLD, WORTH, lessons_in
+from bat_os.image.knowledge.inbox import FOLD, WORTH, lessons_in, unreadable_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -118,10 +118,12 @@ class CatalogKeeping:
             ``documents`` (how many), ``damaged`` (ids of documents that are not what was
             stored: learn them again) and ``indexes`` (names of damaged indexes: reindex).
         """
-        while await self.fold():
+        damaged = await self._transact(
+            lambda root: unreadable_in(catalog_in(root).trays), "verify lessons"
+        )
+        while not damaged and await self.fold():
             pass
         count = await self._transact(lambda root: len(catalog_in(root)), "count documents")
-        damaged: list[str] = []
         after: int | None = -1
         done = 0
         while after is not None:

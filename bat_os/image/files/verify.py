@@ -28,13 +28,13 @@ from ZODB.POSException import POSError, POSKeyError
 from bat_os.core.values import Counted
 from bat_os.errors import BatError, StorageError
 from bat_os.image import missions
-from bat_os.image.allowlist import UNREADABLE
+from bat_os.image.allowlist import BROKEN
 from bat_os.image.blobs import find_places
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.disk import hash_file
 from bat_os.image.files.ending import losses
 from bat_os.image.files.storage import is_in_files, path_of, present
-from bat_os.image.knowledge.document import Document
+from bat_os.image.knowledge.document import Document, is_readable
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
     Root = MutableMapping[str, Any]
 
-# What loading a record whose bytes were changed may raise.
-BROKEN: Final = (BatError, POSError, *UNREADABLE)
 WHOLE_METHOD: Final = -1  # in a key, in the place of a version
 QUARANTINE: Final = "quarantine"
 AT_ONCE: Final = 500
@@ -180,6 +178,9 @@ def _set_aside(root: Root, one: Damage) -> Any:
     if one.kind == "document":
         catalog = catalog_in(root)
         kept = catalog.document(one.key)
+        if isinstance(kept, Document) and not is_readable(kept):
+            catalog.remove_unreadable(one.key)
+            return None
         # Else a reference leads elsewhere, and it stays as it is.
         if isinstance(kept, Document) and catalog.holds(kept, one.key):
             catalog.remove(one.key)

@@ -11,8 +11,9 @@ import BTrees
 import numpy as np
 from persistent import Persistent
 
+from bat_os.image.knowledge import inbox
 from bat_os.image.knowledge import text as words
-from bat_os.image.knowledge.document import facets_of
+from bat_os.image.knowledge.document import facets_of, is_readable, stop_after
 from bat_os.image.knowledge.shelf import Shelf
 from bat_os.image.knowledge.text import SegmentedText
 from bat_os.image.knowledge.vectors import VectorIndex, is_same
@@ -33,6 +34,8 @@ class CatalogUpkeep(Persistent):
     embedder: dict[str, Any]
     vectors: VectorIndex
     waiting: Any
+    trays: Any
+    _next: int
     _documents: Any
     _starts: Any
     _facets: Any
@@ -71,6 +74,27 @@ class CatalogUpkeep(Persistent):
         """Return whether a document is found by its passages, or waits, under an id."""
         waits = self.document(doc_id) is document and document.doc_id == doc_id
         return self._starts.get(document.first) is document or waits
+
+    def remove_unreadable(self, doc_id: str) -> None:
+        """Remove a document whose record is damaged, by what the indexes know of it."""
+        document = self._documents.pop(doc_id, None)
+        if document is None:
+            inbox.pop(self.trays, doc_id)
+            return
+        for first in [first for first, one in self._starts.items() if one is document]:
+            stop = stop_after(self._starts, first)
+            if not isinstance(self._text, SegmentedText):  # it forgets them one by one
+                stop = min(stop, first + self._next)  # no document has more passages than all have
+            self._unindex(first, stop)
+
+    def _unindex(self, first: int, stop: int) -> None:
+        """Forget the passages with ids in [first, stop), those of one document."""
+        del self._starts[first]
+        self._facets.unindex_doc(first)
+        words.unindex_passages(self._text, first, stop)
+        self.vectors.remove(first, stop)
+        if first in self.waiting:
+            self.waiting.remove(first)
 
     def condense(self) -> None:
         """Merge the segments that are not full, after many documents came at once.
@@ -146,6 +170,9 @@ class CatalogUpkeep(Persistent):
         documents = iter(self._starts.items(after, excludemin=True))
         for _, (first, document) in zip(range(limit), documents, strict=False):
             last = first if last is None else max(last, first)  # damaged keys may be out of order
+            if not is_readable(document):
+                damaged += [key for key, one in self._documents.items() if one is document]
+                continue
             whole = document.sha256() == document.digest
             if (
                 not whole

@@ -110,6 +110,14 @@ def make_fill(more=""):
     return fill
 
 
+def find_documents(root):
+    """Return the ids of all documents that a search finds, sorted."""
+    catalog = catalog_in(root)
+    found = catalog.search(["dance day owls title"], np.ones((1, 8), np.float32), top_k=9)
+    assert len(catalog.doc_ids()) == len(catalog)
+    return sorted({one.doc_id for one in found})
+
+
 async def test_an_image_that_is_whole_is_said_to_be_so(files):
     told = await files.verify()
     assert (told["damaged"], told["quarantined"]) == ([], [])
@@ -212,10 +220,14 @@ async def test_an_object_that_cannot_be_loaded_is_named_and_the_others_are_looke
 
 async def test_a_flip_in_a_compressed_record_takes_down_what_it_holds_and_nothing_else(packed):
     assert (await packed.verify())["damaged"] == []
-    for text in (b"waving with both hands", b"juggle seven knives"):
+    for text in (b"waving with both hands", b"juggle seven knives", b"bees dance in the dark"):
         packed.flip_compressed(text)
     damaged = {(one["kind"], one["what"]) for one in (await packed.verify())["damaged"]}
-    named = {("method", "genesis_obj.wave, version 1"), ("mission", "mission m0")}
+    named = {
+        ("method", "genesis_obj.wave, version 1"),
+        ("mission", "mission m0"),
+        ("document", "document document:0"),
+    }
     assert named == {(kind, what) for kind, what in damaged if kind != "record"}
 
     def look(root):
@@ -224,6 +236,27 @@ async def test_a_flip_in_a_compressed_record_takes_down_what_it_holds_and_nothin
 
     assert await packed.transact(look) == (None, OTHER[:7])
     assert await packed.transact(missions.unfinished) == ["m1"]
+    assert await packed.transact(find_documents) == ["document:1"]
+    again = await packed.verify()
+    assert "document" not in {one["kind"] for one in again["damaged"]}
+    assert again["checked"]["document"] == 1
+
+
+@pytest.mark.parametrize("rows", [1, 2], ids=["the only one that waits", "one of two"])
+async def test_a_damaged_lesson_that_waits_stops_neither_the_search_nor_the_others(packed, rows):
+    def leave(root):
+        catalog_in(root).grow(1 << 20)  # to an index of segments, beside which lessons wait
+        for number in range(rows):
+            words = [f"owls hunt by ear, said {number} " * 20]
+            catalog_in(root).leave(f"document:w{number}", "owls", words, np.eye(1, 8, dtype="f4"))
+
+    await packed.transact(leave)
+    packed.flip_compressed(b"said 0")
+    damaged = {(one["kind"], one["key"]) for one in (await packed.verify())["damaged"]}
+    assert ("document", "document:w0") in damaged
+    await packed.verify()
+    waiting = [f"document:w{number}" for number in range(1, rows)]
+    assert await packed.transact(find_documents) == ["document:0", "document:1", *waiting]
 
 
 @pytest.mark.slow
