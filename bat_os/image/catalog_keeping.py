@@ -18,7 +18,7 @@ from bat_os.core.values import Counted, ignore_progress
 from bat_os.errors import BatError
 from bat_os.failpoints import cross
 from bat_os.image.catalog import catalog_in
-from bat_os.image.knowledge.inbox import FOLD, WORTH, lessons_in, unreadable_in
+from bat_os.image.knowledge.inbox import FOLD, WORTH, lessons_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -119,7 +119,7 @@ class CatalogKeeping:
             stored: learn them again) and ``indexes`` (names of damaged indexes: reindex).
         """
         damaged = await self._transact(
-            lambda root: unreadable_in(catalog_in(root).trays), "verify lessons"
+            lambda root: catalog_in(root).unreadable_lessons(), "verify lessons"
         )
         while not damaged and await self.fold():
             pass

@@ -18,7 +18,6 @@ from persistent import Persistent
 from bat_os.core.digest import digest
 from bat_os.documents.chunking import Chunk
 from bat_os.errors import ArgumentsError
-from bat_os.image.allowlist import BROKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,15 +60,6 @@ class Passage:
     def signature(self) -> str:
         """Of a method or seed: its ``def`` line."""
         return self.text.partition("\n")[2]
-
-
-def is_readable(document: Document) -> bool:
-    """Return False if the record of a document is damaged."""
-    try:
-        document._p_activate()
-    except BROKEN:
-        return False
-    return True
 
 
 class Document(Persistent):
@@ -176,14 +166,6 @@ def id_range(kind: Kind | None) -> tuple[int, int]:
         raise ArgumentsError(f"kind {kind!r} is none of {', '.join(KINDS)}")
     code = KINDS.index(kind)
     return code << _KIND_SHIFT, (code + 1) << _KIND_SHIFT
-
-
-def stop_after(starts: Any, first: int) -> int:
-    """Return the id before which the passages of the document that begins at ``first`` end.
-
-    Keys of the tree ``starts`` are the first passage ids of all documents.
-    """
-    return int(next(iter(starts.keys(first, excludemin=True)), len(KINDS) << _KIND_SHIFT))
 
 
 MAX_FACET: Final = 200

@@ -17,7 +17,7 @@ import numpy as np
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from bat_os.image.knowledge.document import facets, id_range, is_readable, wanted_facets
+from bat_os.image.knowledge.document import facets, id_range, wanted_facets
 from bat_os.image.knowledge.ranking import split_words
 from bat_os.image.knowledge.shelf import inside, load, make_entry
 from bat_os.image.knowledge.text import PostingRows
@@ -76,12 +76,6 @@ def find(trays: Any, doc_id: str) -> Document | None:
     """Return a document that waits, or None."""
     held = (tray.lessons.get(doc_id) for tray in trays.values())
     return next((lesson[0] for lesson in held if lesson is not None), None)
-
-
-def unreadable_in(trays: Any) -> list[str]:
-    """Return the ids of the documents that wait and whose record is damaged."""
-    held = (pair for tray in trays.values() for pair in tray.lessons.items())
-    return [doc_id for doc_id, (document, _) in held if not is_readable(document)]
 
 
 def lessons_in(trays: Any) -> list[Lesson]:

@@ -5,15 +5,16 @@ Steps of bounded size, for what calls them one after the other; no search and no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import BTrees
 import numpy as np
 from persistent import Persistent
 
+from bat_os.image.allowlist import BROKEN
 from bat_os.image.knowledge import inbox
 from bat_os.image.knowledge import text as words
-from bat_os.image.knowledge.document import facets_of, is_readable, stop_after
+from bat_os.image.knowledge.document import facets_of
 from bat_os.image.knowledge.shelf import Shelf
 from bat_os.image.knowledge.text import SegmentedText
 from bat_os.image.knowledge.vectors import VectorIndex, is_same
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bat_os.image.knowledge.document import Document
+
+
+LAST_ID: Final = (1 << 63) - 1  # of a passage
 
 
 class CatalogUpkeep(Persistent):
@@ -82,7 +86,7 @@ class CatalogUpkeep(Persistent):
             inbox.pop(self.trays, doc_id)
             return
         for first in [first for first, one in self._starts.items() if one is document]:
-            stop = stop_after(self._starts, first)
+            stop = next(iter(self._starts.keys(first, excludemin=True)), LAST_ID)
             if not isinstance(self._text, SegmentedText):  # it forgets them one by one
                 stop = min(stop, first + self._next)  # no document has more passages than all have
             self._unindex(first, stop)
@@ -160,6 +164,11 @@ class CatalogUpkeep(Persistent):
             words.index_passages(self._text, first, document.indexed())
             self.rewording = len(self.waiting) > 0
 
+    def unreadable_lessons(self) -> list[str]:
+        """Return the ids of the documents that wait to be indexed and whose record is damaged."""
+        held = (pair for tray in self.trays.values() for pair in tray.lessons.items())
+        return [doc_id for doc_id, (document, _) in held if not is_readable(document)]
+
     def damaged_documents(self, after: int, limit: int) -> tuple[list[str], int | None]:
         """Check the digests of some documents; return (ids of the damaged, where to go on).
 
@@ -190,6 +199,15 @@ class CatalogUpkeep(Persistent):
             "text": isinstance(text, SegmentedText) and text.damaged(),
         }
         return [name for name, damaged in checks.items() if damaged]
+
+
+def is_readable(document: Document) -> bool:
+    """Return False if the record of a document is damaged."""
+    try:
+        document._p_activate()
+    except BROKEN:
+        return False
+    return True
 
 
 def describe_embedder(name: str, probe: NDArray[np.float32]) -> dict[str, Any]:
