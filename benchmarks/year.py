@@ -497,6 +497,8 @@ class Year:
             seen = [one["key"] for one in body["due"]]
             if seen:
                 await self._ask("due", body={"seen": seen})
+            # The clock may have jumped while the alarm reckoned: it looks again after a minute.
+            self.clock.forward(1)
             await asyncio.sleep(0.02)
 
     # ---- what happens now and then --------------------------------------------------------
