@@ -39,8 +39,11 @@ from bat_os.cli.doctor.outcome import BROKEN, OK, WARNING  # noqa: E402
 from bat_os.cli.doctor.report import CHECKS  # noqa: E402
 from bat_os.cli.parser import verbs_of  # noqa: E402
 from bat_os.cli.verbs import make_parser  # noqa: E402
+from bat_os.core.mission import State  # noqa: E402
 from bat_os.core.verbs import COMMANDS  # noqa: E402
 from bat_os.image.missions import WHO  # noqa: E402
+from bat_os.image.runs import PROMOTED, REFUSED, UNDONE, WAITS  # noqa: E402
+from bat_os.method.golden import GOLD, NONE, SILVER  # noqa: E402
 from bat_os.sentence.wording import EDGES, LANGUAGES, is_findable  # noqa: E402
 
 Text = str | tuple[str, str]  # a template, or its singular and plural
@@ -49,6 +52,8 @@ SHOWN: Final = {
     "note": 1, "say": 1, "answer_of_ours": 1, "ok": 2, "warning": 3, "broken": 3, "Outcome": 4,
     "begin": 1, "show": 2, "done": 1, "Place": 3, "refuse": 2, "translate": 1,
 }  # fmt: skip
+# What makes texts for people; any other module only raises errors.
+SHOWING: Final = ("bat_os/cli/", "bat_os/kernel/idle", "bat_os/core/choosing.py")
 # Errors of programs among themselves: no person meets their texts.
 UNSEEN: Final = frozenset(
     {"FrameError", "HttpError", "TransitionError", "FencedError", "RemoteError", "AuditError"}
@@ -60,6 +65,7 @@ OUTSIDE: Final = (
 )  # fmt: skip
 REPORTS: Final = ("bundle.py", "licences.py")  # what they yield and return is for maintainers
 MOST: Final = 6  # alternatives of one text
+_STATES: Final = re.compile(r"\b(?:kind|state|status):([a-z]+(?:\|[a-z]+)+)")
 _LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}[.:]?")
 _FIELD: Final = string.Formatter()
@@ -69,9 +75,9 @@ class Scope(ast.NodeVisitor):
     """The texts in one module, each with the line where it is shown."""
 
     def __init__(self, tree: ast.Module, place: Path) -> None:
-        """Read a module; one of the command line shows texts, any other only raises errors."""
+        """Read a module."""
         self.found: list[tuple[Text, int]] = []
-        self._of_people = place.parts[1] == "cli"
+        self._of_people = place.as_posix().startswith(SHOWING)
         self._of_reports = place.name in REPORTS
         self._names: list[dict[str, list[ast.expr]]] = [_assigned(tree)]
         self.visit(tree)
@@ -92,6 +98,10 @@ class Scope(ast.NodeVisitor):
             self._take(node.args[:1])
         elif self._of_people and name in SHOWN:
             self._take(node.args[: SHOWN[name]])
+        elif self._of_people and name == "Proposal":
+            self._take(node.args[2:4])  # what it is, and why
+        elif self._of_people and name == "Choice":
+            self._take(node.args[2:3])  # why
         elif self._of_people and name in ("table", "table_of"):
             self._take(node.args[1:] if name == "table" else node.args[2:])
         elif self._of_people and name == "show_count" and len(node.args) > 1:
@@ -105,6 +115,13 @@ class Scope(ast.NodeVisitor):
         """Take the heads of a table's columns."""
         if "Columns" in ast.unparse(node.annotation) and isinstance(node.value, ast.Dict):
             self._take([key for key in node.value.keys if key is not None])
+        self.generic_visit(node)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        """Take what a choice says to a person."""
+        for key, value in zip(node.keys, node.values, strict=True):
+            if self._of_people and isinstance(key, ast.Constant) and key.value == "shown":
+                self._take([value])
         self.generic_visit(node)
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
@@ -346,6 +363,14 @@ def _read_tables() -> Iterator[str]:
     yield from GROUPS
     yield from (name for name, _ in CHECKS)
     yield from ("starting", "running", "waiting", "restarting", "upgrading", "stopped", "failed")
+    for verb in COMMANDS.values():  # the words of a state, as their replies have them
+        for words in _STATES.findall(verb.reply):
+            yield from words.split("|")
+    yield from (*map(str, State), GOLD, SILVER, NONE, PROMOTED, REFUSED, UNDONE, WAITS)
+    yield from ("stored", "loaded", "unloaded", "resident", "adapter", "embedder")  # models
+    yield from ("not begun", "runs")  # minds
+    yield from ("practice", "doubt", "mend", "canary", "duplicate", "unused", "slow", "shadowed")
+    yield from ("stale", "forge")  # kinds of proposals
     yield from (OK, WARNING, BROKEN, "examples:", "example:")  # of the help of a verb
 
 

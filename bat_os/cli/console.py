@@ -33,6 +33,11 @@ _HINTS: Final = {
     "STORAGE_FULL": "free some disk space and ask again",
 }
 WIDE: Final = 76  # characters of a list or map that still read well on one line
+# Columns whose cells are words of ours, and no values of a person.
+OURS: Final = frozenset(
+    {"", "ADAPTERS", "CAME OF IT", "FATE", "FROM", "GRADE", "HOW", "KIND", "LAST USE", "PROBLEM",
+     "RUNS", "STATE", "STATUS", "WHERE", "WHY"}
+)  # fmt: skip
 _EVENT: Final = 37  # characters of a state's line before its detail
 _WIDE_EVENT: Final = 60  # a window narrower than this has no columns
 _LEAST: Final = 20
@@ -114,6 +119,12 @@ class Screen:
         On a terminal the widest column wraps; if the others leave no room for it, each row
         becomes several lines.
         """
+        ours = [head in OURS for head in heads]
+        rows = [
+            [translate(cell) if ours[at] and isinstance(cell, str) else cell
+             for at, cell in enumerate(row)]
+            for row in rows
+        ]  # fmt: skip
         heads = [translate(head) for head in heads]
         if not sys.stdout.isatty():
             for line in columns(rows, heads):

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -359,6 +360,14 @@ def where_http(home: Home) -> str:
     return str(read_json(home.path / "run" / "gateway.json").get("url") or "")
 
 
+def _local(moment: str) -> str:
+    """Return an ISO time as the clock of this machine shows it."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return moment
+
+
 def show_status(home: Home) -> int:
     """Print what runs; return 0 if the watchdog does, else 3."""
     status = read_status(home)
@@ -366,13 +375,10 @@ def show_status(home: Home) -> int:
     if status is None or not running:
         print(translate("BAT OS is not running."))
         if status is not None and status.reason:
-            print(translate(f"  last     {status.reason}, {status.since}"))
+            print(translate(f"  last     {status.reason}, {_local(status.since)}"))
     else:
-        print(
-            translate(
-                f"BAT OS {status.version} is {translate(status.state)}, since {status.since}."
-            )
-        )
+        state, since = translate(status.state), _local(status.since)
+        print(translate(f"BAT OS {status.version} is {state} since {since}."))
         print(
             translate(
                 f"  daemon   {f'process {status.pid}' if status.pid else 'none at the moment'}"

@@ -87,7 +87,7 @@ async def _pages(ask: Ask) -> AsyncIterator[dict[str, Any]]:
 
 
 def _show_golden(body: Mapping[str, Any], screen: Screen) -> None:
-    counts = ", ".join(f"{count} {name}" for name, count in body["counts"].items())
+    counts = ", ".join(f"{count} {translate(name)}" for name, count in body["counts"].items())
     if "file" in body:
         screen.note(f"{body['records']} records in {body['file']} ({counts})")
         return
@@ -104,11 +104,11 @@ def _row(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _show_proposals(body: Mapping[str, Any], screen: Screen) -> None:
     for row in body["proposals"]:
-        screen.answer(f"{row['n']}  {row['what']}")
-        screen.note(f"   {row['kind']}: {row['why']}")
+        screen.answer(f"{row['n']}  {translate(row['what'])}")
+        screen.note(f"   {translate(row['kind'])}: {translate(row['why'])}")
         for number, shown in enumerate(row["choices"], 1):
             more = "" if number == 1 else f" {number}"
-            screen.note(f"   accept {row['n']}{more}: {shown}")
+            screen.note(f"   accept {row['n']}{more}: {translate(shown)}", as_is=True)
     if not body["proposals"]:
         screen.note("nothing is proposed")
     if "weeks" in body:
@@ -132,8 +132,10 @@ def _show_weeks(weeks: Sequence[Mapping[str, Any]], screen: Screen) -> None:
 
 def _show_budget(body: Mapping[str, Any], screen: Screen) -> None:
     spent, budget = body["spent"] / 60, body["budget"] / 60
-    resting = f"; resting: {body['resting']}" if body["resting"] else ""
-    screen.note(f"worked {spent:.1f} of {budget:.0f} minutes today{resting}")
+    worked = translate(f"worked {spent:.1f} of {budget:.0f} minutes today")
+    if body["resting"]:
+        worked += "; " + translate(f"resting: {translate(body['resting'])}")
+    screen.note(worked, as_is=True)
 
 
 def _show_accepted(body: Mapping[str, Any], screen: Screen) -> None:

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.console import to_json
+from bat_os.cli.language import translate
 from bat_os.cli.show.command import (
     Command,
     cut,
@@ -36,7 +37,7 @@ _MISSIONS: Final[Columns] = {
     "STATE": lambda row: f"waits for {row['waits']}" if row.get("waits") else row["state"],
     "ACCEPTED": lambda row: show_time(row.get("accepted"), "%m-%d %H:%M:%S") or "?",
     "MESSAGE": lambda row: f"{row.get('target', '?')}.{row.get('selector', '?')}",
-    "PROBLEM": lambda row: cut(_problem(row), 160 if row.get("waits") else 80),
+    "PROBLEM": lambda row: cut(translate(_problem(row)), 160 if row.get("waits") else 80),
 }
 
 

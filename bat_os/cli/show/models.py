@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.cli.language import translate
 from bat_os.cli.show import choice
 from bat_os.cli.show.command import Command
 from bat_os.core.ability import Ability
@@ -103,10 +104,13 @@ def _show_models(body: Mapping[str, Any], screen: Screen) -> None:
     if "profile" not in body:  # of the past
         return
     _show_abilities(body, screen)
-    purses = {"memory": body, "GPU memory": body.get("gpu") or {}}
-    parts = [f"{name} for models: {_size(purse['budget'])}, used: {_size(purse.get('used', 0))}"
-            for name, purse in purses.items() if purse.get("budget")]  # fmt: skip
-    screen.note("; ".join([f"profile {body['profile']}", *parts]))
+    parts = [translate(f"profile {body['profile']}")]
+    gpu = body.get("gpu") or {}
+    for name, purse in ((translate("memory"), body), (translate("GPU memory"), gpu)):
+        if purse.get("budget"):
+            size, used = _size(purse["budget"]), _size(purse.get("used", 0))
+            parts.append(translate(f"{name} for models: {size}, used: {used}"))
+    screen.note("; ".join(parts), as_is=True)
     for line in body.get("unused", ()):
         screen.note(line)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.background import Background
 from bat_os.cli.console import to_json
 from bat_os.cli.environment import ROOT, load, watchdog_command
+from bat_os.cli.language import translate
 from bat_os.cli.show.command import Command, show_time
 from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status, where_http
 from bat_os.cli.watchdog import stop as stop_watchdog
@@ -97,16 +98,16 @@ def _describe_health(health: Mapping[str, Any]) -> str:
     from bat_os.cli.doctor.running import show_uptime  # psutil; only here
 
     waiting = health.get("queued", 0)
-    up = f"up {show_uptime(float(health.get('uptime', 0)))}, {waiting} requests wait"
+    up = translate(f"up {show_uptime(float(health.get('uptime', 0)))}, {waiting} requests wait")
     if less := health.get("less"):
-        up = f"{up}; does less: {less}"
+        up += "; " + translate(f"does less: {translate(less)}")
     if problem := health.get("problem"):
-        return f"it serves what it knows, but: {problem}; {up}"
+        return translate(f"it serves what it knows, but: {problem}") + f"; {up}"
     if doing := health.get("awakening"):
-        return f"it is waking up: {doing}; {up}"
+        return translate(f"it is waking up: {doing}") + f"; {up}"
     if loading := health.get("loading"):
-        return f"ready, still {loading}; {up}"
-    return f"ready, {up}"
+        return translate(f"ready, still {loading}") + f"; {up}"
+    return translate("ready") + f", {up}"
 
 
 class LogReader:

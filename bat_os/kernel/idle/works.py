@@ -100,13 +100,15 @@ def _found_for(
     practice: Practice, best: Sequence[Behaviour], mission: str, *, with_example: bool
 ) -> Proposal:
     brief, wish = practice.brief, goal(practice.brief).rstrip(".")
-    fits = "now fits your example" if with_example else "has drafts that run"
-    what = f'"{wish}" failed before and {fits}'
+    failed = (
+        f'"{wish}" failed before and '
+        f"{'now fits your example' if with_example else 'has drafts that run'}"
+    )
     apart = differ(*best) if len(best) > 1 else None
     if apart is not None:
         call = show_call(brief.selector, apart[0])
         answers = [preview(apart[1]), preview(apart[2])]
-        what = f"{what}: is {call} {answers[0]} or {answers[1]}?"
+        what = f"{failed}: is {call} {answers[0]} or {answers[1]}?"
         choices = [
             choice_of(brief, one, (apart[0], value), call)
             for one, value in zip(best, apart[1:], strict=True)
@@ -114,7 +116,7 @@ def _found_for(
     else:
         args, value = _telling(best[0])
         call = show_call(brief.selector, args)
-        what = f"{what}: is {call} to be {preview(value)}?"
+        what = f"{failed}: is {call} to be {preview(value)}?"
         choices = [choice_of(brief, best[0], (args, value), call)]
     return Proposal(
         "practice", f"practice {mission}", what,
