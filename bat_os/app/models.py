@@ -30,6 +30,7 @@ from bat_os.engines.base import need_packages, prepare
 from bat_os.engines.gguf import check_header, convert_in_child, packaged_gguf
 from bat_os.engines.hub import fetch
 from bat_os.engines.llamacpp import LlamaCppEngine
+from bat_os.engines.llamaserver import load_library
 from bat_os.engines.loragguf import convert_adapter
 from bat_os.engines.transformers.engine import TransformersEngine
 from bat_os.engines.transformers.forms import CONFIG, describe_device, held_on_gpu, pack_in_child
@@ -87,6 +88,11 @@ def probe_device() -> dict[str, Any]:
     """Return plain facts about what computes here; imports torch, which takes seconds."""
     prepare(1)  # before torch: without these switches the libraries print
     return describe_device()
+
+
+def probe_llamacpp() -> None:
+    """Load llama.cpp; the ModelError of a failure says what is missing."""
+    load_library()
 
 
 class Models:

@@ -39,6 +39,7 @@ PREFILL_TOKENS: Final = 128
 SILENT, ERRORS_ONLY = -1, 1
 _LOG_PREFIX: Final = re.compile(r"^[\d.]+ E +")
 _KILLED: Final = -9
+_NO_LIBRARY: Final = 69  # of the child: no model can be loaded
 
 
 class LlamaServer:
@@ -62,10 +63,7 @@ class LlamaServer:
         import httpx2  # heavy, and only needed for a GGUF file
 
         key = secrets.token_hex(16)
-        try:
-            library = importlib.import_module("xllamacpp")  # heavy, and it has no types
-        except ImportError as error:
-            raise ModelError("llama.cpp is not installed; pip install xllamacpp") from error
+        library = load_library()
         parameters = library.CommonParams()
         parameters.n_ctx = context
         parameters.n_parallel = SLOTS + SPARE_SLOTS
@@ -138,6 +136,23 @@ class LlamaServer:
         return dict(reply.json()) if reply.status_code == 200 else {}
 
 
+def load_library() -> Any:
+    """Return the module of llama.cpp, which is heavy and has no types.
+
+    Raises:
+        ModelError: It is not installed, or a library of the system that it needs is not.
+    """
+    try:
+        return importlib.import_module("xllamacpp")
+    except ModuleNotFoundError as error:
+        raise ModelError("llama.cpp is not installed; pip install xllamacpp") from error
+    except ImportError as error:
+        raise ModelError(
+            f"llama.cpp cannot be loaded: {error}; install what is missing "
+            "(Debian, Ubuntu: apt install libgomp1)"
+        ) from error
+
+
 def _as_adapter(library: Any, file: Path) -> Any:
     info = library.CommonAdapterLoraInfo()
     info.path, info.scale = str(file.resolve()), 0.0
@@ -172,6 +187,8 @@ async def try_file(file: Path, threads: int, context: int, adapters: Sequence[Pa
     if status:
         # The first line has the reason; those after it say what failed in consequence.
         why = next(filter(None, lines), f"it crashed, status {status}")
+        if status == _NO_LIBRARY:
+            raise ModelError(why)
         reason = "".join(c for c in _LOG_PREFIX.sub("", why) if c.isprintable())[:300]
         what = file.name if len(adapters) != 1 else adapters[0].name
         raise ModelError(f"llama.cpp cannot use {what}: {reason}; add it again from its source")
@@ -195,6 +212,11 @@ def main(argv: list[str] | None = None) -> int:
             faults.append(str(piece["error"]))
         return bool(faults)
 
+    try:
+        load_library()
+    except ModelError as error:
+        sys.stderr.write(f"{error}\n")
+        return _NO_LIBRARY
     try:
         adapters = {path: Path(path) for path in files}
         server = LlamaServer(

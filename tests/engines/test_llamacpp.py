@@ -261,6 +261,19 @@ async def test_a_file_of_another_kind_never_reaches_the_library(tmp_path):
     await engine.close()
 
 
+async def test_a_system_library_that_is_missing_is_not_put_down_to_the_model(
+    file, tmp_path, monkeypatch
+):
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: cannot open it')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    engine = LlamaCppEngine("smollm2", give(file))
+    with pytest.raises(ModelError, match=r"^llama\.cpp cannot be loaded: libgomp\.so\.1") as fault:
+        await engine.load()
+    await engine.close()
+
+    assert "from its source" not in str(fault.value)
+
+
 async def test_a_damaged_blob_is_a_model_error_and_the_next_call_tries_again(file):
     states = iter([BlobError("model.gguf is damaged"), file])
 

@@ -27,6 +27,20 @@ def test_what_the_wheel_is_built_of_is_in_the_context():
     assert (ROOT / ".dockerignore").read_text() == IGNORED
 
 
+def test_the_passwords_of_a_cluster_stay_out_of_the_context_and_of_git():
+    lines = IGNORED.splitlines()
+    assert lines.index("deploy/.env") > lines.index("!deploy")
+    assert "/deploy/.env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_what_the_image_has_besides_is_pinned_with_the_rest():
+    [names] = re.findall(r"grep -E '\^\(([\w|-]+)\)=='", FILE)
+    pinned = (ROOT / "requirements.txt").read_text()
+    assert all(re.search(rf"^{name}==", pinned, re.MULTILINE) for name in names.split("|"))
+    # The slim base lacks what llama.cpp is linked with.
+    assert "libgomp1" in FILE.split("FROM ")[-1]
+
+
 def test_it_runs_as_nobody_in_particular_with_one_volume_and_a_health_check():
     last = FILE.split("FROM ")[-1]
     assert re.findall(r"^USER (\S+)", last, re.MULTILINE) == ["10001:10001"]
@@ -41,6 +55,7 @@ def test_the_compose_file_keeps_the_root_read_only_and_gives_no_privileges():
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["volumes"] == ["data:/data"]
+    assert service["healthcheck"]["test"] == "batos status"
     assert (
         ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]
     ).is_file()
@@ -50,6 +65,10 @@ def test_the_cluster_has_a_database_two_model_servers_and_three_kernels_on_one_m
     services = yaml.safe_load((ROOT / "deploy" / "cluster.yaml").read_text())["services"]
     kernels = {name: services[name] for name in ("one", "two", "three")}
     assert {"db", "model-1", "model-2", "homes", *kernels} == services.keys()
+    # Builders of compose files work on all services at once.
+    [build] = [one["build"] for one in services.values() if "build" in one]
+    assert build["args"]["ALSO"] in {p.name for p in ROOT.glob("requirements*.txt")}
+    assert {one["image"] for one in kernels.values()} == {services["homes"]["image"]}
     names = {field.upper() for field in Settings.__dataclass_fields__}
     for name, kernel in kernels.items():
         about = kernel["environment"]
@@ -57,10 +76,12 @@ def test_the_cluster_has_a_database_two_model_servers_and_three_kernels_on_one_m
         assert kernel["read_only"] is True
         assert kernel["depends_on"].keys() == {"db", "homes"}
         assert {one.removeprefix("BATOS_") for one in about} <= names | {"PGPASSWORD"}
-        assert kernel["build"]["args"]["ALSO"] in {p.name for p in ROOT.glob("requirements*.txt")}
+        assert kernel["healthcheck"]["test"] == "batos status"
     [image] = {kernel["environment"]["BATOS_IMAGE"] for kernel in kernels.values()}
     assert image.startswith(kernels["one"]["environment"]["BATOS_CLUSTER"] + "?")
     ports = re.findall(r"--port (\d+)", " ".join(services[f"model-{n}"]["command"] for n in (1, 2)))
+    for n, port in zip((1, 2), ports, strict=True):
+        assert f":{port}/health" in services[f"model-{n}"]["healthcheck"]["test"]
     profile = tomllib.loads((ROOT / "deploy" / "cluster-profile.toml").read_text())
     served = profile["models"]["served"]["source"]
     assert served == [f"http://127.0.0.1:{port}/v1" for port in ports]

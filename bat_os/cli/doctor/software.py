@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bat_os.app.cells import CELLS
-from bat_os.app.models import probe_device
+from bat_os.app.models import probe_device, probe_llamacpp
 from bat_os.cli.doctor.outcome import Outcome, broken, join, ok, warning
 from bat_os.cli.environment import find_fault, list_unread, load
 from bat_os.core.settings import FILE, PREFIX, Settings
@@ -66,6 +66,11 @@ def check_packages(facts: Facts) -> list[Outcome]:
     advice = _install(facts.root / LIBRARIES)
     if missing:
         return [broken("packages", f"not installed: {join(missing)}", advice)]
+    try:
+        probe_llamacpp()
+    except ModelError as error:
+        advice = "the daemon needs no restart after that"
+        return [broken("packages", str(error), advice)]
     if other:
         return [warning("packages", f"not as pinned: {join(other)}", advice)]
     return [ok("packages", f"all {count} of {LIBRARIES}, as pinned"), *_check_later(facts)]

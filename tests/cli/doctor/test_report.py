@@ -224,6 +224,16 @@ def test_packages_that_are_missing_or_of_another_version_are_named(home, tmp_pat
     assert f"install -r {listed}" in outcome.advice
 
 
+def test_a_system_library_that_llama_cpp_lacks_is_named(home, tmp_path, monkeypatch):
+    (tmp_path / "requirements-first.txt").write_text("pytest>=1\n")
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: cannot open it')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "xllamacpp", raising=False)
+    (outcome,) = software.check_packages(facts(home, tmp_path))
+    assert outcome.state == "broken"
+    assert "libgomp.so.1: cannot open it; install what is missing" in outcome.found
+
+
 def test_later_packages_may_be_missing_and_the_setting_lean_leaves_them_out(home, tmp_path):
     (tmp_path / "requirements-first.txt").write_text("pytest>=1\n")
     (tmp_path / "requirements.txt").write_text("-r requirements-first.txt\nabsent-a==1\n")
