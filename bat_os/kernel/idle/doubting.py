@@ -1,7 +1,8 @@
 """Doubt: is a provisional method what was asked for? New drafts, edges and laws say.
 
     the method, 32 new drafts in four ways > answers to the call, to others near it, at the edges
-      > too few of the drafts that have a voice answer alike, or a law is broken > a question
+      > too few of the drafts that have a voice answer alike, for what method and wish leave
+        unexplained of each other, or a law is broken > a question
 
 A draft has a voice if it would have one in a mission. Where one of two fails, that says nothing:
 nobody may ever ask that. What is adapted from a known function is better evidence than drafts of
@@ -18,6 +19,7 @@ from bat_os.core.brief import goal
 from bat_os.core.choosing import preview
 from bat_os.errors import BatError
 from bat_os.image.proposals import Proposal
+from bat_os.kernel.idle.explaining import find_unexplained, numbers_in
 from bat_os.kernel.idle.practice import (
     SECONDS,
     Behaviour,
@@ -34,8 +36,6 @@ from bat_os.kernel.learning.trial import SEED, try_turn
 from bat_os.kernel.turn import Candidate
 from bat_os.method.edges import edges, find_left_out
 from bat_os.method.laws import find_broken
-from bat_os.sentence.language import find_language, speak, split
-from bat_os.sentence.numerals import digits_in, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +45,13 @@ if TYPE_CHECKING:
     from bat_os.kernel.idle.practice import Answers
 
 MOST: Final = 32  # drafts
-# Of the drafts that have a voice: if fewer agree with a method, it is doubted. docs/benchmarks.md
-# has the curve: a higher share marks more of the wrong ones, and disturbs more of the right ones.
-LEAST_SHARE: Final = 0.45
+# Of the drafts that have a voice: if fewer agree with a method, it is doubted. How many have to
+# grows with what method and wish leave unexplained of each other: drafts tend to leave out the
+# same. docs/benchmarks.md has the curve: a higher share marks more of the wrong ones, and disturbs
+# more of the right ones.
+SHARE_OF_A_NAT: Final = 0.13
+LEAST_SHARE: Final = 0.2
+USUAL_SHARE: Final = 0.45  # where the words are not known, as in another language
 LAW_BROKEN: Final = 0.5
 
 
@@ -79,7 +83,7 @@ async def _broken_law(mind: KernelContext, skill: Skill, brief: Brief) -> str:
     """Return what a method should do by the words of its wish and does not, or ""."""
     given = [*brief.args, *brief.kwargs.values()]
     told = [one for value in given for one in (value if isinstance(value, list) else [value])]
-    named = [one for one in _numbers_in(goal(brief)) if one not in told]
+    named = [one for one, _ in numbers_in(goal(brief)) if one not in told]
     left_out = find_left_out(named, len(given), skill.source, skill.selector)
     if left_out is not None:
         return f"{preview(left_out)} was asked for and plays no part"
@@ -98,17 +102,11 @@ async def _broken_law(mind: KernelContext, skill: Skill, brief: Brief) -> str:
     return law and f"{law}, and it is not so"
 
 
-def _numbers_in(wish: str) -> list[int | float]:
-    """Return the numbers that a wish names, in digits or in words; an article is none."""
-    language = speak(find_language(wish, ""))
-    words = split(wish, digits_in(language))
-    found, at = [], 0
-    while at < len(words):
-        number = read_number(words, at, language)
-        if number is not None and not number.single:
-            found.append(number.plain)
-        at = number.end if number is not None else at + 1
-    return found
+def _share_wanted(brief: Brief, source: str, own: Answers) -> float:
+    """Return the share of the drafts that has to agree with a method."""
+    answer = next(iter(own.values()))[1]
+    unexplained = find_unexplained(brief, source, answer)
+    return USUAL_SHARE if unexplained is None else max(LEAST_SHARE, SHARE_OF_A_NAT * unexplained)
 
 
 def _doubts(practice: Practice, skill: Skill, own: Answers, law: str) -> list[Proposal]:
@@ -118,7 +116,7 @@ def _doubts(practice: Practice, skill: Skill, own: Answers, law: str) -> list[Pr
     votes = sum(one.votes for one in heard)
     agree = votes - sum(one.votes for one in others)
     share = agree / votes if votes else 1.0
-    if share >= LEAST_SHARE and not law:
+    if not law and (not others or share >= _share_wanted(brief, skill.source, own)):
         return []
     amount = 1 - share + (LAW_BROKEN if law else 0) + skill.faults / max(skill.uses, 1)
     rival = others[0] if others else None

@@ -354,12 +354,20 @@ async def learn(mind, selector, *args, known=""):
 WISHES = {
     "count_long": "Count the words of a text that have over four letters.",
     "twice": "Double the number 21.",
+    "warm": "Give the average of the highest and the lowest temperature.",
+    "mild": "Give the average of a list of temperatures.",
 }
+MEAN, MIDDLE = " return sum(numbers) / len(numbers)", " return max(numbers) / 2 + min(numbers) / 2"
 HALVE, LESS = " return number / 2", " return number - 5"
 DOUBTS = {
     "half of the drafts agree": ("halve", (10,), [LESS], [HALVE, LESS], "", ""),
     "a quarter of them does": (
         "halve", (10,), [LESS], [HALVE, HALVE, HALVE, LESS], "", "is halve(11) 6 or 5.5?"),
+    "most do, and words of the wish play no part": (
+        "warm", ([10, 20, 12],), [MEAN], [MEAN, MEAN, MEAN, MIDDLE], "",
+        "is warm([10, 20, 12]) 14.0 or 15.0?"),
+    "most do, and its words do": (
+        "mild", ([10, 20, 12],), [MEAN], [MEAN, MEAN, MEAN, MIDDLE], "", ""),
     "it is adapted from a known function": ("halve", (10,), [LESS], [HALVE], "seed:1", ""),
     "it differs at what it is compared with only": (
         "halve", (10,), [" return number / 2 if number != 70 else 0"], [HALVE], "",
