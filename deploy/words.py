@@ -61,7 +61,7 @@ UNSEEN: Final = frozenset(
 # What raises to learned code, to a model in training or to HTTP, not to a person.
 OUTSIDE: Final = (
     "bat_os/cells", "bat_os/training", "bat_os/gateway", "bat_os/natives", "bat_os/method",
-    "bat_os/failpoints.py", "bat_os/cli/reference.py",
+    "bat_os/failpoints.py", "bat_os/cli/reference.py", "bat_os/kernel/idle/explaining.py",
 )  # fmt: skip
 REPORTS: Final = ("bundle.py", "licences.py")  # what they yield and return is for maintainers
 MOST: Final = 6  # alternatives of one text
