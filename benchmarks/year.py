@@ -497,7 +497,7 @@ class Year:
             seen = [one["key"] for one in body["due"]]
             if seen:
                 await self._ask("due", body={"seen": seen})
-            # The clock may have jumped while the alarm reckoned: it looks again after a minute.
+            # If the clock jumped while the alarm was working out its wait, it looks a minute later.
             self.clock.forward(1)
             await asyncio.sleep(0.02)
 

@@ -35,8 +35,8 @@ _HINTS: Final = {
 WIDE: Final = 76  # characters of a list or map that still read well on one line
 # Columns whose cells are words of ours, and no values of a person.
 OURS: Final = frozenset(
-    {"", "ADAPTERS", "CAME OF IT", "FATE", "FROM", "GRADE", "HOW", "KIND", "LAST USE", "PROBLEM",
-     "RUNS", "STATE", "STATUS", "WHERE", "WHY"}
+    {"", "ADAPTERS", "CAME OF IT", "FATE", "FROM", "GRADE", "HOW", "KIND", "LAST USE", "RUNS",
+     "STATE", "STATUS", "WHERE", "WHY"}
 )  # fmt: skip
 _EVENT: Final = 37  # characters of a state's line before its detail
 _WIDE_EVENT: Final = 60  # a window narrower than this has no columns
@@ -113,19 +113,21 @@ class Screen:
         """Write a line of ours, which has no text of a person's, to standard output."""
         self.answer(translate(text))
 
-    def table(self, rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> None:
-        """Write rows under their heads.
+    def table(
+        self, rows: Sequence[Sequence[Any]], heads: Sequence[str], *, as_is: bool = False
+    ) -> None:
+        """Write rows under their heads; ``as_is``: they are a person's, not ours to translate.
 
         On a terminal the widest column wraps; if the others leave no room for it, each row
         becomes several lines.
         """
-        ours = [head in OURS for head in heads]
-        rows = [
-            [translate(cell) if ours[at] and isinstance(cell, str) else cell
-             for at, cell in enumerate(row)]
-            for row in rows
-        ]  # fmt: skip
-        heads = [translate(head) for head in heads]
+        if not as_is:
+            rows = [
+                [translate(cell) if head in OURS and isinstance(cell, str) else cell
+                 for head, cell in zip(heads, row, strict=False)]
+                for row in rows
+            ]  # fmt: skip
+            heads = [translate(head) for head in heads]
         if not sys.stdout.isatty():
             for line in columns(rows, heads):
                 self.answer(line)
@@ -227,7 +229,8 @@ class Screen:
     def _value(self, value: Any) -> None:
         """Write an answer: in a pipe on one line, on a terminal in its most readable form."""
         if sys.stdout.isatty() and (heads := heads_of(value)):
-            self.table([[render(row[head]) for head in heads] for row in value], heads)
+            cells = [[render(row[head]) for head in heads] for row in value]
+            self.table(cells, heads, as_is=True)
         elif sys.stdout.isatty() and isinstance(value, dict | list) and len(render(value)) > WIDE:
             self.data(value)
         else:

@@ -129,6 +129,17 @@ def test_the_language_is_that_of_the_terminal(environ, language):
     assert find_language(environ) == language
 
 
+def test_states_in_a_table_of_ours_are_german_and_a_persons_table_stays_as_it_is(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr("bat_os.cli.console.translate", DE)
+    rows, heads = [("failed", "failed"), (7, "failed")], ("STATE", "MESSAGE")
+    Screen(plain=True).table(rows, heads)
+    assert capsys.readouterr().out.split()[2:] == ["gescheitert", "failed", "7", "failed"]
+    Screen(plain=True).table(rows, heads, as_is=True)
+    assert capsys.readouterr().out.split() == [*heads, "failed", "failed", "7", "failed"]
+
+
 async def test_errors_and_help_are_german_and_json_is_english(tmp_path):
     german = {"LANGUAGE": "de", "LC_ALL": "de_DE.UTF-8"}
     ended = await verb(tmp_path, "lst", **german)

@@ -105,7 +105,7 @@ def _row(record: Mapping[str, Any]) -> tuple[Any, ...]:
 def _show_proposals(body: Mapping[str, Any], screen: Screen) -> None:
     for row in body["proposals"]:
         screen.answer(f"{row['n']}  {translate(row['what'])}")
-        screen.note(f"   {translate(row['kind'])}: {translate(row['why'])}")
+        screen.note(f"   {translate(row['kind'])}: {translate(row['why'])}", as_is=True)
         for number, shown in enumerate(row["choices"], 1):
             more = "" if number == 1 else f" {number}"
             screen.note(f"   accept {row['n']}{more}: {translate(shown)}", as_is=True)

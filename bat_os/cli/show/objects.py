@@ -411,7 +411,7 @@ _EFFECTS: Final[Columns] = {
     "WANTED": lambda one: show_time(one["at"], "%m-%d %H:%M:%S"),
     "BY": "by",
     "WHAT": lambda one: cut(one["what"], 80),
-    "PROBLEM": lambda one: cut(one["error"], 100),
+    "PROBLEM": lambda one: cut(translate(one["error"]), 100),
 }
 _ADVICE: Final[Mapping[str, str]] = {
     "failed": "batos effects redo {0} tries it again; batos effects drop {0} gives it up",

@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from bat_os.kernel.idle.practice import Answers
 
 MOST: Final = 32  # drafts
-# Of the drafts that have a voice: if fewer agree with a method, it is doubted. How many have to
-# grows with what method and wish leave unexplained of each other: drafts tend to leave out the
-# same. docs/benchmarks.md has the curve: a higher share marks more of the wrong ones, and disturbs
-# more of the right ones.
+# Shares of the drafts that have a voice: if fewer agree with a method, it is doubted. The share
+# grows with what method and wish leave unexplained of each other, because drafts tend to leave out
+# the same part of a wish. docs/benchmarks.md has the curve: a higher share marks more of the wrong
+# ones, and disturbs more of the right ones.
 SHARE_OF_A_NAT: Final = 0.13
 LEAST_SHARE: Final = 0.2
 USUAL_SHARE: Final = 0.45  # where the words are not known, as in another language

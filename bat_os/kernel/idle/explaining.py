@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 FILE: Final = "explaining.json"
-ANY: Final = ""  # code that is in every method: what no other code is the reason of
-# Added to what was counted and to what chance lets expect: little was seen of most pairs.
+ANY: Final = ""  # a piece that every method has: the reason of words that no other piece explains
+# Smoothing: it is added to each count and to the expected one, since most pairs are rare.
 DOUBT: Final = 0.3
 LACKING: Final = 2  # words; a wish has many that no code goes with
 LEAST_KNOWN: Final = 0.5  # of the words

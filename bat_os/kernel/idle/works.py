@@ -100,7 +100,7 @@ def _found_for(
     practice: Practice, best: Sequence[Behaviour], mission: str, *, with_example: bool
 ) -> Proposal:
     brief, wish = practice.brief, goal(practice.brief).rstrip(".")
-    failed = (
+    failed = (  # both endings stand in the text itself, so that each is one text to translate
         f'"{wish}" failed before and '
         f"{'now fits your example' if with_example else 'has drafts that run'}"
     )
