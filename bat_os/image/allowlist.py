@@ -71,6 +71,7 @@ UNREADABLE: Final = (
     pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError,
     MemoryError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
+_NEVER: Final = b"\xff" * 8  # transaction after all others
 # What loading a record whose bytes were changed may raise.
 BROKEN: Final = (BatError, POSError, *UNREADABLE)
 
@@ -388,12 +389,12 @@ def _check_conflict(resolve: Any) -> Any:
         storage: Any, oid: bytes, committed: bytes, old: bytes, new: bytes, data: bytes = b""
     ) -> Any:
         plain = storage._crs_untransform_record_data
+        # What this process wrote needs no look; in an undo, which gives ``data``, ``new`` is older.
+        since = getattr(storage, "opened", _NEVER)
         try:
-            records = (
-                new,
-                storage.loadSerial(oid, old),
-                data or storage.loadSerial(oid, committed),
-            )
+            records = [new] if data or since == _NEVER else []
+            for tid, kept in ((old, b""), (committed, data)):
+                records += [kept or storage.loadSerial(oid, tid)] if tid <= since else []
         except POSKeyError as error:  # packed or erased since: the transaction runs again
             raise ConflictError(oid=oid, serials=(committed, old)) from error
         for record in records:

@@ -152,7 +152,7 @@ class KnowledgeCatalog(CatalogUpkeep):
         kind, meta = about.get("kind", "document"), about.get("meta") or {}
         due = sum(len(tray.lessons) for tray in self.trays.values()) >= inbox.WORTH
         is_now = len(passages) > inbox.LONG or (kind == "document" and due)
-        if is_now or not isinstance(self._text, SegmentedText):
+        if is_now or self._p_jar is None or not isinstance(self._text, SegmentedText):
             return self.add(doc_id, title, passages, vectors, **about)
         rows = as_rows(vectors, len(passages), self.dimensions)
         check(meta, where="meta")
@@ -161,7 +161,8 @@ class KnowledgeCatalog(CatalogUpkeep):
         document.meta, document.lines = dict(meta), tuple(about.get("lines", ()))
         if not isinstance(self.trays, OOBTree):  # an early image of format 5
             self.trays = OOBTree()
-        inbox.put(self.trays, self._p_jar.db().kernel if self._p_jar else "", document, rows)
+        self._p_jar.add(document)  # gives it an id
+        inbox.put(self.trays, self._p_jar.db().kernel, document, rows)
         return len(passages)
 
     def fold(self, limit: int = sys.maxsize) -> int:

@@ -36,29 +36,29 @@ if TYPE_CHECKING:
 FOLD: Final = 64
 WORTH: Final = 24  # lessons; a fold writes some 20 kB that the next replaces, however few they are
 LONG: Final = 32  # passages; a longer document does not wait
-_TRAY_SHIFT: Final = 32  # passages of one tray; the catalog's own ids lie below the first
+_WAITED: Final = 1 << 46  # least passage id; those of the catalog, and of old trays, lie below
 
 
 class Tray(Persistent):
     """What one kernel has learned and nobody has folded.
 
     Attributes:
-        next: Number of the next passage of a kind; a fold does not set it back.
+        next: Number of the next passage, which earlier programs count.
         lessons: id of a document -> (document, its vectors as an entry of a shelf).
     """
 
     def __init__(self, place: int) -> None:
-        self.next = place << _TRAY_SHIFT
+        self.next = place << 32
         self.lessons = OOBTree()
 
 
 def put(trays: Any, kernel: str, document: Document, vectors: NDArray[np.float32]) -> None:
-    """Lay a document, which is in no tray yet, into that of a kernel; it gets its passage ids."""
+    """Lay a stored document, which is in no tray yet, into that of a kernel."""
     tray = trays.get(kernel)
     if tray is None:
         tray = trays[kernel] = Tray(len(trays) + 1)
-    document.first = id_range(document.kind)[0] + tray.next
-    tray.next += len(document.passages)
+    own = int.from_bytes(document._p_oid, "big")  # no counter, which all lessons would change
+    document.first = id_range(document.kind)[0] + _WAITED + own * LONG
     rows = VectorRows.quantize(np.arange(document.first, document.stop), vectors)
     tray.lessons[document.doc_id] = document, make_entry(rows)
 

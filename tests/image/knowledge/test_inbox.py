@@ -217,6 +217,23 @@ async def test_a_lesson_learned_while_others_are_folded_stays(large):
     assert (await do(large, everything))[0] == ["document:filler", "method:1", "method:2"]
 
 
+async def test_lessons_that_are_learned_at_once_do_not_collide(large):
+    await do(large, lambda root: leave(root, 0))  # makes the tray
+    both, runs = threading.Barrier(2, timeout=60), []
+
+    def learn(root, number):
+        leave(root, number)
+        runs.append(number)
+        both.wait()
+
+    await asyncio.gather(*(do(large, lambda root, n=n: learn(root, n)) for n in (1, 2)))
+    assert sorted(runs) == [1, 2]
+    for _ in range(2):
+        assert await do(large, lambda root: search(root, "nothing", 1)[:1]) == [("method:1", 0)]
+        assert await do(large, lambda root: search(root, "nothing", 2)[:1]) == [("method:2", 0)]
+        await do(large, lambda root: catalog_in(root).fold())
+
+
 async def test_kernels_that_share_an_image_learn_into_trays_of_their_own(large):
     for name in ("a", "b"):
         large.database.kernel = name

@@ -155,11 +155,11 @@ async def test_a_mission_withdrawn_during_a_transition_ends_once(image, schedule
 @pytest.mark.parametrize("note", ["mission delegating", "genesis_obj double"])
 async def test_a_deadline_during_a_commit_ends_the_mission_once(image, scheduler_of, note):
     held = HeldImage(image, note)
-    scheduler = scheduler_of(script(DOUBLE), on=held, mission_seconds=0.3)
+    scheduler = scheduler_of(script(DOUBLE), on=held, mission_seconds=2)
     mission_id = await start(scheduler, image, "double", 2)
     asking = asyncio.ensure_future(scheduler.result(mission_id))
     await held.until_inside()
-    await asyncio.to_thread(held.go.wait, 0.5)  # the deadline passes in here
+    await asyncio.to_thread(held.go.wait, 2.2)  # the deadline passes in here
     held.go.set()
     answer = await asking
     record = await read(image, mission_id)
