@@ -71,6 +71,7 @@ UNREADABLE: Final = (
     pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError,
     MemoryError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
+SWEEP: Final = 250  # objects; by so many a view of the past may exceed what it keeps
 _NEVER: Final = b"\xff" * 8  # transaction after all others
 # What loading a record whose bytes were changed may raise.
 BROKEN: Final = (BatError, POSError, *UNREADABLE)
@@ -309,6 +310,8 @@ class CheckingConnection(Connection):
     def setstate(self, obj: Any) -> None:
         """Load the state of an object."""
         super().setstate(obj)
+        if self.before and self._cache.cache_non_ghost_count % SWEEP == 0:  # it changes nothing
+            self.cacheGC()
         kind = type(obj).__name__
         if kind in _PARTS and not _is_whole(kind, obj.__dict__):
             raise DamagedError(f"the stored {kind} {obj._p_oid.hex()} is damaged; batos verify")

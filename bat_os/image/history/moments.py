@@ -58,6 +58,19 @@ async def read_at(image: ImageStore, tid: str, work: Callable[[Root], T]) -> T:
     return await image.transact(lambda _root: look_at(image, tid, work), note="read the past")
 
 
+async def survey(image: ImageStore, work: Callable[[Root], T], *, note: str) -> T:
+    """Do what ``read_at`` does with the image as it is now: for work that reads most of it.
+
+    What it reads does not stay in memory, nor take the place of what is used often.
+    """
+    return await image.transact(lambda root: look_at(image, _latest(root).hex(), work), note=note)
+
+
+def _latest(root: Root) -> bytes:
+    latest: bytes = connection_of(root).db().lastTransaction()
+    return latest
+
+
 def resolve(root: Root, moment: Moment) -> str:
     """Return the id of the last transaction at a moment, as 16 hexadecimal digits.
 
@@ -68,7 +81,7 @@ def resolve(root: Root, moment: Moment) -> str:
 
 
 def _resolve(root: Root, moment: Moment) -> str:
-    latest = connection_of(root).db().lastTransaction()
+    latest = _latest(root)
     if moment.time is not None:
         when = moment.time.astimezone(dt.UTC)
         stamp = TimeStamp(*when.timetuple()[:5], when.second + when.microsecond / 1e6)

@@ -22,6 +22,7 @@ from bat_os.core.syntax import parse_literal
 from bat_os.core.values import Ref
 from bat_os.errors import CellError, NotFoundError, ProtocolError
 from bat_os.image.history import golden as facts
+from bat_os.image.history.moments import survey
 from bat_os.method import golden
 from bat_os.method.plausibility import perturb
 from bat_os.method.text import is_pure
@@ -48,7 +49,7 @@ async def curate(mind: KernelContext) -> list[dict[str, Any]]:
     docs/self-improvement.md has the form. What may not be learned from has the grade ``none``,
     and says why.
     """
-    rows = await mind.image.transact(facts.read_known, note="look for golden examples")
+    rows = await survey(mind.image, facts.read_known, note="look for golden examples")
     if not rows:
         return []
     all_known = [row["known"] for row in rows]

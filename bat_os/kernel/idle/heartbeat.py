@@ -25,6 +25,7 @@ from bat_os.core.digest import digest
 from bat_os.errors import BatError
 from bat_os.image import proposals
 from bat_os.image.history import staleness
+from bat_os.image.history.moments import survey
 from bat_os.image.objects import Method, find
 from bat_os.image.proposals import BUDGET
 from bat_os.kernel.idle.agenda import read_agenda
@@ -161,7 +162,8 @@ class Heartbeat:
         seen, at = self._nothing
         if seen == state and now - at < LOOK_AGAIN:
             return None
-        agenda = await self._context.image.transact(
+        agenda = await survey(
+            self._context.image,
             lambda root: read_agenda(root, now, partial(self._was_done, root)),
             note="look for idle work",
         )
