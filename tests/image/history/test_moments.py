@@ -45,6 +45,28 @@ async def test_the_past_cannot_be_changed(image, latest):
     assert await image.transact(lambda root: root["objects"]["robot"].slots, note="t") == {}
 
 
+async def test_a_survey_reads_all_of_the_image_and_keeps_little_of_it(image):
+    def fill(root):
+        for number in range(4_000):
+            root["objects"][f"o{number}"] = UvmObject(f"o{number}")
+            root["objects"][f"o{number}"].slots["n"] = number
+
+    await image.transact(fill, note="fill")
+    image.database.cacheMinimize()
+    before, most = image.database.cacheSize(), []
+
+    def look(root):
+        total = 0
+        for obj in root["objects"].values():
+            total += obj.slots.get("n", 0)
+            most.append(root._p_jar._cache.cache_non_ghost_count)
+        return total
+
+    assert await moments.survey(image, look, note="look") == 3_999 * 2_000
+    assert max(most) < 1_500  # ZODB keeps 1,000 of the past
+    assert image.database.cacheSize() < before + 1_500
+
+
 async def test_before_the_image_there_is_nothing_to_see(image):
     with pytest.raises(NotFoundError, match="did not exist then"):
         await moments.read_at(image, f"{1:016x}", dict)
