@@ -63,7 +63,16 @@ async def survey(image: ImageStore, work: Callable[[Root], T], *, note: str) -> 
 
     What it reads does not stay in memory, nor take the place of what is used often.
     """
-    return await image.transact(lambda root: look_at(image, _latest(root).hex(), work), note=note)
+
+    def forgetting(root: Root) -> T:
+        try:
+            return work(root)
+        finally:  # what refers to itself would wait for Python's collector of garbage
+            connection_of(root).cacheMinimize()
+
+    return await image.transact(
+        lambda root: look_at(image, _latest(root).hex(), forgetting), note=note
+    )
 
 
 def _latest(root: Root) -> bytes:
