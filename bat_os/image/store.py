@@ -53,7 +53,7 @@ TRIES: Final = 12
 KNOWN: Final = 64  # what reads returned, kept while it holds
 # Of each of THREADS caches. In memory an object takes some four times the bytes of its record.
 CACHE_OBJECTS: Final = 50_000
-CACHE_BYTES: Final = 4 << 20
+CACHE_BYTES: Final = 2 << 20
 # Messages not yet written; beyond it, calls of messages that are new are not counted.
 MAX_COUNTED: Final = 10_000
 SHOWN: Final = 5  # different calls of a version whose answers are kept
