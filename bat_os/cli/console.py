@@ -290,7 +290,7 @@ def _detail(body: Mapping[str, Any]) -> str:
         ),
         "reason": str,
         "step": str,
-        "candidates": lambda count: f"checks and tests {count} candidates",
+        "candidates": lambda n: f"checks and tests {n} candidate{'s' * (n != 1)}",
         "goal": str,
     }
     for key, say in describe.items():
