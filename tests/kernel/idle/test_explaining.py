@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bat_os.core.brief import Brief, parameters
-from bat_os.kernel.idle.explaining import ANY, Pairs, find_unexplained
+from bat_os.kernel.idle.explaining import ANY, Pairs, find_unexplained, read_pairs
 from bat_os.training.explaining import count, read_lessons
 
 EXTREMES = "Give the average of the highest and the lowest temperature."
@@ -61,3 +61,16 @@ def test_the_lessons_are_of_the_library_and_of_the_examples():
     lessons = [*read_lessons()]
     assert any({"vowel", "count"} <= {*words} for words, _ in lessons)
     assert all(ANY in code and len(code) > 1 for _, code in lessons)
+
+
+def test_what_ships_was_counted_from_the_lessons_that_ship():
+    counted, shipped = count([*read_lessons()]), read_pairs()
+    rerun = "out of date; python -m bat_os.training.explaining"
+    assert shipped.words == pytest.approx(counted.words), rerun
+    assert shipped.code == pytest.approx(counted.code, abs=0.05), rerun
+    # Rounding, and with it what is left out, may differ from one Python to the next.
+    often = {(word, piece) for word, row in counted.seen.items() for piece in row if row[piece] > 1}
+    assert all(
+        shipped.seen[word][piece] == pytest.approx(counted.seen[word][piece], abs=0.05)
+        for word, piece in often
+    ), rerun
