@@ -31,7 +31,7 @@ PROBE: Final = "The image is the identity; the process is replaceable."
 SAME: Final = 0.999
 EXACT: Final = 8_192
 REACH: Final = 4_096
-_BLOCK: Final = 2_048
+_BLOCK: Final = 512  # rows that are unpacked at a time
 _WORD_BITS: Final = 64
 
 
@@ -88,14 +88,11 @@ class VectorRows:
         self, at: NDArray[np.intp] | None, query: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Return float32 cosines of the rows at some places, or of all, to a unit vector."""
-        if at is not None:
-            found: NDArray[np.float32] = self.codes[at].astype(np.float32) @ query
-            return found * self.scales[at]
-        blocks = [
-            self.codes[start : start + _BLOCK].astype(np.float32) @ query
-            for start in range(0, len(self.ids), _BLOCK)
-        ]
-        every: NDArray[np.float32] = np.concatenate(blocks) * self.scales
+        codes, scales = self.codes, self.scales if at is None else self.scales[at]
+        blocks = [slice(start, start + _BLOCK) for start in range(0, len(scales), _BLOCK)]
+        rows = (codes[block] if at is None else codes[at[block]] for block in blocks)
+        found = [part.astype(np.float32) @ query for part in rows]
+        every: NDArray[np.float32] = np.concatenate(found) * scales
         return every
 
 
