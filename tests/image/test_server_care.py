@@ -18,6 +18,7 @@ from bat_os.errors import ArgumentsError, SettingsError
 from bat_os.image import servers
 from bat_os.image.awakening import awaken
 from bat_os.image.files.ability import open_and_prove
+from bat_os.image.history.moments import survey
 from bat_os.image.models import ingest_folder, link_folder, list_models
 from bat_os.image.server_care import DUMP, broken_promises, check_promises, engine_of, mark_blobs
 from bat_os.image.store import ImageStore
@@ -86,6 +87,15 @@ async def test_the_room_is_told_by_kind(place, tmp_path):
     assert room["kinds"]["models"]["objects"] > 0
     assert room["blobs"]["bytes"] >= 5000
     assert room["policy"]
+
+
+async def test_a_survey_sees_what_another_kernel_has_just_stored(place, tmp_path):
+    async with opened(place.uri()) as image, opened(place.uri()) as other:
+        await fill(image, tmp_path)
+        for number in range(5):
+            await other.transact(lambda root, n=number: root.__setitem__("kept", n), note="keep")
+            await image.catch_up()
+            assert await survey(image, lambda root: root["kept"], note="look") == number
 
 
 async def test_an_address_without_a_password_leaves_it_to_the_file_of_passwords(postgres):
