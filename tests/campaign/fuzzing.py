@@ -18,8 +18,7 @@ from bat_os.core.fields import MAX_EXAMPLES
 from bat_os.core.protocol import MAX_FRAME
 from bat_os.core.verbs import REQUESTS
 from tests.campaign.network import garble
-from tests.campaign.odd_kernel import CACHE
-from tests.campaign.probes import MAGIC, MIB, OddKernelProcess, Wire, at_rest, grown, kernel
+from tests.campaign.probes import MAGIC, MIB, Wire, at_rest, grown, kernel
 from tests.campaign.scenario import Scenario
 
 AT_ONCE = 25
@@ -241,8 +240,7 @@ async def fuzz_verbs(settings):
 
 async def fuzz_kernel(place, seed, count, codes):
     """Ask a new kernel; return what it holds after each quarter, and the longest wait of a ping."""
-    knobs = {CACHE: str(2 * MIB)}  # what is kept to be fast must not hide what is kept by mistake
-    async with kernel(place / "verbs", OddKernelProcess, knobs=knobs) as process:
+    async with kernel(place / "verbs") as process:
         pid, door = process.process.pid, process.endpoint()["ipc"]
         sizes = []
         with Wire(door, RCVTIMEO=300_000) as wire, pinging(door) as silences:

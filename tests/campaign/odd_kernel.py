@@ -5,7 +5,6 @@
 Takes the arguments of ``batos.py``. What is odd is told by the environment:
 
     CAMPAIGN_CLOCK   a file with seconds by which the clock is off; SIGUSR1 has it read again
-    CAMPAIGN_CACHE   bytes of the image that each of its caches may hold
     CAMPAIGN_GRACE   seconds after which a commit is slow, and that a shutdown may take
     CAMPAIGN_MODEL   ``odd``: a model that does what the selector says; a URL: an OpenAI server
 
@@ -20,7 +19,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-CACHE, CLOCK, GRACE, MODEL = (f"CAMPAIGN_{name}" for name in ("CACHE", "CLOCK", "GRACE", "MODEL"))
+CLOCK, GRACE, MODEL = (f"CAMPAIGN_{name}" for name in ("CLOCK", "GRACE", "MODEL"))
 
 
 def shift_clock(file):
@@ -43,11 +42,9 @@ def main(argv):
     from bat_os.cli import main as kernel
     from bat_os.core import verbs as table
     from bat_os.core.fields import Verb
-    from bat_os.image import store
     from bat_os.image.files import ability
     from tests.campaign.odd_model import roster_for
 
-    store.CACHE_BYTES = int(os.environ.get(CACHE, store.CACHE_BYTES))
     if GRACE in os.environ:
         ability.SLOW = kernel.GRACE = float(os.environ[GRACE])
         ability.STUCK = 2 * ability.SLOW
