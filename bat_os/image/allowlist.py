@@ -392,27 +392,26 @@ def _check_conflict(resolve: Any) -> Any:
         storage: Any, oid: bytes, committed: bytes, old: bytes, new: bytes, data: bytes = b""
     ) -> Any:
         plain = storage._crs_untransform_record_data
-        # What this process wrote needs no look; in an undo, which gives ``data``, ``new`` is older.
-        since = getattr(storage, "opened", _NEVER)
+        # In an undo, which gives ``data``, ``new`` is older.
+        own = not data and old > getattr(storage, "opened", _NEVER)
         try:
-            records = [new] if data or since == _NEVER else []
-            for tid, kept in ((old, b""), (committed, data)):
-                records += [kept or storage.loadSerial(oid, tid)] if tid <= since else []
+            records = new, storage.loadSerial(oid, old), data or storage.loadSerial(oid, committed)
         except POSKeyError as error:  # packed or erased since: the transaction runs again
             raise ConflictError(oid=oid, serials=(committed, old)) from error
         for record in records:
-            read_record(plain(record), lambda reference: None)
+            read_record(plain(record), lambda reference: None, own=own)
         return resolve(storage, oid, committed, old, new, data)
 
     return checked
 
 
-def read_record(record: bytes, note: Callable[[Any], None]) -> Any:
+def read_record(record: bytes, note: Callable[[Any], None], *, own: bool = False) -> Any:
     """Return the class of a database record as it is pickled, after reading all of it.
 
-    The state is loaded by the allow-list and dropped; ``note`` is called with each reference.
+    The state is loaded by the allow-list and dropped; ``note`` is called with each reference. The
+    keys of a record that this process wrote itself, ``own``, were checked on their way in.
     """
-    unpickler = AllowListUnpickler(io.BytesIO(check_record(record)))
+    unpickler = AllowListUnpickler(io.BytesIO(record if own else check_record(record)))
     unpickler.persistent_load = note
     head = unpickler.load()
     unpickler.load()

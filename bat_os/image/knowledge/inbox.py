@@ -57,8 +57,9 @@ def put(trays: Any, kernel: str, document: Document, vectors: NDArray[np.float32
     tray = trays.get(kernel)
     if tray is None:
         tray = trays[kernel] = Tray(len(trays) + 1)
-    own = int.from_bytes(document._p_oid, "big")  # no counter, which all lessons would change
-    document.first = id_range(document.kind)[0] + _WAITED + own * LONG
+    # No counter, which all lessons would change. The ids of a fork begin at random, up to 2**62.
+    own = int.from_bytes(document._p_oid, "big") * LONG % _WAITED
+    document.first = id_range(document.kind)[0] + _WAITED + own
     rows = VectorRows.quantize(np.arange(document.first, document.stop), vectors)
     tray.lessons[document.doc_id] = document, make_entry(rows)
 

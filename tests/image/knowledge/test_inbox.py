@@ -234,6 +234,24 @@ async def test_lessons_that_are_learned_at_once_do_not_collide(large):
         await do(large, lambda root: catalog_in(root).fold())
 
 
+@pytest.mark.parametrize("first", [1 << 40, 1 << 62])
+async def test_a_lesson_with_any_id_of_an_object_is_found(large, monkeypatch, first):
+    ids = iter(range(first, first + 100))
+
+    def learn(root, number):
+        monkeypatch.setattr(root._p_jar, "new_oid", lambda: next(ids).to_bytes(8, "big"))
+        leave(root, number)
+
+    for number in (1, 2):
+        await do(large, lambda root, n=number: learn(root, n))
+    monkeypatch.undo()
+    for _ in range(2):
+        for number in (1, 2):
+            found = await do(large, lambda root, n=number: search(root, "nothing", n)[:1])
+            assert found == [(f"method:{number}", 0)]
+        await do(large, lambda root: catalog_in(root).fold())
+
+
 async def test_kernels_that_share_an_image_learn_into_trays_of_their_own(large):
     for name in ("a", "b"):
         large.database.kernel = name
