@@ -72,7 +72,6 @@ UNREADABLE: Final = (
     MemoryError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 SWEEP: Final = 250  # objects; by so many a view of the past may exceed what it keeps
-_NEVER: Final = b"\xff" * 8  # transaction after all others
 # What loading a record whose bytes were changed may raise.
 BROKEN: Final = (BatError, POSError, *UNREADABLE)
 
@@ -343,7 +342,7 @@ class AllowListDB(ZODB.DB):
         """Open the database of a storage, or close that; see ``ZODB.DB`` for the options."""
         guard_pickles()
         self.counted = Counter[str]()
-        self.opened = max(self.opened, storage.lastTransaction())
+        storage.opened = self.opened = max(self.opened, storage.lastTransaction())
         try:
             super().__init__(storage, **options)
         except BaseException:
@@ -393,7 +392,7 @@ def _check_conflict(resolve: Any) -> Any:
     ) -> Any:
         plain = storage._crs_untransform_record_data
         # In an undo, which gives ``data``, ``new`` is older.
-        own = not data and old > getattr(storage, "opened", _NEVER)
+        own = not data and old > getattr(storage, "opened", old)
         try:
             records = new, storage.loadSerial(oid, old), data or storage.loadSerial(oid, committed)
         except POSKeyError as error:  # packed or erased since: the transaction runs again

@@ -154,7 +154,6 @@ class CompressedFile(FileStorage):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Open the file as ZODB does."""
         super().__init__(*args, **options)
-        self.opened = self.lastTransaction()
         self.registerDB(self)
 
     def registerDB(self, _wrapper: Any) -> None:  # noqa: N802 - ZODB's name

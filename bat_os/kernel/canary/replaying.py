@@ -22,6 +22,7 @@ from bat_os.image import missions
 from bat_os.image.history import entries, versions
 from bat_os.image.history.entries import REHEARSAL
 from bat_os.image.history.golden import calls_in, shown_in
+from bat_os.image.history.moments import survey
 from bat_os.image.objects import examples_of, find, ref_of
 from bat_os.kernel.learning.trial import ITS_FAULT, try_turn
 from bat_os.kernel.verbs.moments import on_a_fork
@@ -87,7 +88,7 @@ async def replay(
     Raises:
         CellUnavailableError: No learned code can run on this machine.
     """
-    known = [*also, *await mind.image.transact(read_known, note="look for what was answered")]
+    known = [*also, *await survey(mind.image, read_known, note="look for what was answered")]
     found = []
     async with on_a_fork(mind) as now, on_a_fork(mind) as there:
         if change is not None:
