@@ -28,11 +28,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IMPORTED = (
-    "bat_os.app.listeners", "bat_os.app.logs", "bat_os.app.wiring", "bat_os.cli.chat.saying",
-    "bat_os.cli.chat.session", "bat_os.cli.main", "bat_os.cli.verbs", "bat_os.cli.watchdog",
-    "bat_os.engines.scripted", "bat_os.gateway.running", "bat_os.image.files.pack",
-    "bat_os.image.files.restore",
-    "bat_os.kernel.service", "cryptography.hazmat.primitives.asymmetric.ed25519", "pytest",
+    "bat_os.app.listeners", "bat_os.app.logs", "bat_os.app.opening", "bat_os.app.wiring",
+    "bat_os.cli.canvas", "bat_os.cli.chat.saying", "bat_os.cli.chat.session", "bat_os.cli.main",
+    "bat_os.cli.verbs", "bat_os.cli.watchdog", "bat_os.engines.scripted", "bat_os.gateway.running",
+    "bat_os.image.files.pack", "bat_os.image.files.restore", "bat_os.kernel.service",
+    "bat_os.natives.calculator", "bat_os.natives.integers", "bat_os.natives.secret",
+    "bat_os.natives.units", "bat_os.supervisor.pulse",
+    "cryptography.hazmat.primitives.asymmetric.ed25519", "pkgutil", "pytest", "rich.console",
+    "snowballstemmer",
 )  # fmt: skip
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_", "OPENBLAS_", "OMP_")
 CAN_FORK = (sys.platform, platform.machine()) == ("linux", "x86_64")
@@ -112,6 +115,7 @@ def _serve(ours):
     """Fork once per message; return its words in the child, and None at the end of the tests."""
     for name in IMPORTED:
         importlib.import_module(name)
+    importlib.import_module("bat_os.app.library").read_seeds()  # which are kept
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a thread cannot be forked"
     while True:
         message, fds, _, _ = socket.recv_fds(ours, LARGEST, 3)
