@@ -6,8 +6,7 @@ FILE is what ``pytest --times FILE`` wrote (``.ci/run`` does: ``tests/check.py -
 one the whole suite runs first. The page docs/tests.md gets the new tables, and tests/seconds.json
 the seconds of each file, by which the next run begins with the longest.
 
-Seconds are those of one process, as they pass: two processes share them. A test waits for nothing
-but what it does, so they are close to processor time.
+Seconds are those of one process, as they pass; several processes share them.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def sum_files(tests: Mapping[str, list[float]]) -> dict[str, tuple[int, float]]:
     files: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
     for test, parts in tests.items():
         count, seconds = files[name := test.partition("::")[0]]
-        files[name] = count + 1, seconds + sum(parts)
+        files[name] = count + 1, seconds + sum(parts[:3])
     return dict(files)
 
 
@@ -48,11 +47,11 @@ def render(book: Mapping[str, Any]) -> str:
     for name, (count, seconds) in files.items():
         folder = "/".join(name.split("/")[:2])
         folders[folder] = folders[folder][0] + count, folders[folder][1] + seconds
-    phases = [sum(parts[n] for parts in tests.values()) for n in range(3)]
+    phases = [sum(parts[n] for parts in tests.values()) / 60 for n in range(4)]
     lines = [
-        f"{len(tests):,} tests, {total / 60:.1f} minutes of one process: "
-        f"{phases[1] / 60:.1f} in tests, {phases[0] / 60:.1f} in set-up, "
-        f"{phases[2] / 60:.1f} in taking down.",
+        f"{len(tests):,} tests, {total / 60:.1f} minutes as they pass: {phases[1]:.1f} in tests, "
+        f"{phases[0]:.1f} in set-up, {phases[2]:.1f} in taking down. "
+        f"The processors worked for {phases[3]:.1f} minutes; the rest is waiting.",
         "",
     ]
     by_time = lambda rows: sorted(rows, key=lambda row: -row[2])  # noqa: E731
@@ -62,7 +61,7 @@ def render(book: Mapping[str, Any]) -> str:
     lines += _table("mark", by_time(marks), total)
     made = ((f"`{n}`", c, s) for n, (c, s) in book["fixtures"].items())
     lines += _table("fixture (made)", by_time(made)[:FIXTURES], total)
-    longest = ((f"`{n}`", 1, sum(parts)) for n, parts in tests.items())
+    longest = ((f"`{n}`", 1, sum(parts[:3])) for n, parts in tests.items())
     lines += _table("test", by_time(longest)[:TESTS], total)
     return "\n".join(lines)
 

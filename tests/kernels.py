@@ -41,9 +41,13 @@ def prepare_home(home, prepared):
         kernel = KernelProcess(draft, write_script(draft.with_suffix(".jsonl"), ANSWERS)).start()
         asyncio.run(kernel.until_ready())
         kernel.stop()
-        shutil.rmtree(draft / "run")
         draft.rename(prepared)
-    shutil.copytree(prepared, home)
+    copy_home(prepared, home)
+
+
+def copy_home(source, home):
+    """Copy a home that nobody serves, without its sockets."""
+    shutil.copytree(source, home, ignore=shutil.ignore_patterns("run"))
 
 
 def write_script(path, answers):

@@ -2,13 +2,15 @@
 
     pytest --times FILE
 
-The file is JSON: ``tests`` has for each test its seconds of set-up, call and taking down,
-``fixtures`` for each fixture how often it was made and its seconds, without those it asks for;
-``marks`` counts and sums the tests of each mark; ``failed`` names the tests that failed.
+The file is JSON: ``tests`` has for each test its seconds of set-up, call and taking down, and the
+processor time of all three with that of the processes that ended meanwhile; ``fixtures`` for each
+fixture how often it was made and its seconds, without those it asks for; ``marks`` counts and sums
+the tests of each mark; ``failed`` names the tests that failed.
 ``python -m benchmarks.suite FILE`` sums them.
 """
 
 import json
+import os
 import time
 from collections import defaultdict
 
@@ -17,6 +19,7 @@ import pytest
 from tests.nearest import read_seconds
 
 MARKS = ("slow", "system", "model", "gpu")
+_used = [0.0]  # processor time, at the last report of this process
 _spent = {}  # fixture: (how often, seconds), since the last report of this process
 
 
@@ -25,6 +28,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    _used[0] = sum(os.times()[:4])
     path = config.getoption("--times")
     if path and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Book(path))
@@ -53,6 +57,8 @@ def pytest_fixture_setup(fixturedef):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
     report = yield
+    used = sum(os.times()[:4])
+    report.used, _used[0] = used - _used[0], used
     report.fixtures = {name: list(one) for name, one in _spent.items()}  # reaches the controller
     _spent.clear()
     return report
@@ -63,7 +69,7 @@ class _Book:
 
     def __init__(self, path):
         self.path = path
-        self.tests = defaultdict(lambda: [0.0, 0.0, 0.0])
+        self.tests = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
         self.fixtures = defaultdict(lambda: [0, 0.0])
         self.marks = {mark: [0, 0.0] for mark in MARKS}
         self.failed = []
@@ -73,6 +79,7 @@ class _Book:
             self.failed.append(report.nodeid)
         part = ("setup", "call", "teardown").index(report.when)
         self.tests[report.nodeid][part] += round(report.duration, 4)
+        self.tests[report.nodeid][3] += round(getattr(report, "used", 0.0), 4)
         for mark in self.marks.keys() & set(report.keywords):
             self.marks[mark][0] += report.when == "call"
             self.marks[mark][1] = round(self.marks[mark][1] + report.duration, 4)
