@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.cli.language import translate
 from bat_os.cli.terminal import begin_log, guard_streams
-from bat_os.errors import BatError, FormatError, LockedError, SettingsError
+from bat_os.errors import BatError, DamagedError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.restart import (
@@ -137,7 +137,7 @@ def _start(arguments: Sequence[str]) -> int:
         settings = load(home.path, os.environ, **overrides).settings
         return serve(Home(home.path, trial=trial), settings, supervised=supervised)
     except BatError as error:
-        if isinstance(error, (SettingsError, LockedError, FormatError)):
+        if isinstance(error, (SettingsError, LockedError, FormatError, DamagedError)):
             status = EXIT_PERMANENT
         return _give_reason(error, error, status, supervised=supervised)
     except OSError as error:

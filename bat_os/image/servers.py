@@ -19,6 +19,7 @@ import zodburi
 from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import ConflictError, POSError, StorageError
 
+from bat_os.errors import FormatError
 from bat_os.image.allowlist import AllowListDB, CheckingConnection, looks_like_image
 from bat_os.image.files.opening import open_storage
 from bat_os.image.files.storage import present
@@ -115,7 +116,7 @@ def open_image(location: str | Path, limits: dict[str, Any]) -> AllowListDB:
     path = Path(location)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size and not looks_like_image(path):
-        raise ValueError("it is not a ZODB FileStorage")
+        raise FormatError(f"{path} is not an image; move it away, and put a backup there")
     return AllowListDB(open_storage(path), **limits)
 
 

@@ -38,6 +38,7 @@ from bat_os.errors import (
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.opening import open_storage
 from bat_os.image.files.storage import is_in_files
+from bat_os.image.files.tail import TORN
 from bat_os.image.servers import driver_errors, is_away, open_image, pause
 
 if TYPE_CHECKING:
@@ -187,7 +188,9 @@ class ImageStore:
 
         Raises:
             LockedError: Another process holds the image.
-            StorageError: The file is there but cannot be read as an image.
+            FormatError: The file is none of ZODB's.
+            DamagedError: It is damaged elsewhere than at its end, or it is gone and once was there.
+            StorageError: It cannot be opened.
         """
         try:
             limits = {"cache_size": CACHE_OBJECTS, "cache_size_bytes": CACHE_BYTES}
@@ -196,7 +199,7 @@ class ImageStore:
             raise LockedError(
                 f"another process holds the image {location}; stop it first (./run.sh stop)"
             ) from error
-        except (POSError, OSError, ValueError, KeyError) as error:
+        except (POSError, OSError, KeyError, *TORN) as error:
             raise StorageError(f"the image {location} cannot be opened: {error}") from error
 
     @classmethod
@@ -323,7 +326,8 @@ class ImageStore:
         try:
             connection = self._db.open(manager)
             result = self._run(manager, connection, work, about)
-        except BatError:
+        except BatError as error:
+            self.in_doubt = self.in_doubt or isinstance(error, StorageError)
             raise
         except OSError as error:
             self.in_doubt = True

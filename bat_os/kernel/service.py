@@ -21,7 +21,7 @@ import zmq
 
 from bat_os import __version__
 from bat_os.core import protocol
-from bat_os.errors import BatError, StorageFullError
+from bat_os.errors import BatError, DamagedError, StorageFullError
 from bat_os.image import desks, grants, missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files import rotation
@@ -163,8 +163,8 @@ class Kernel:
         when_lost(image.storage, lambda: loop.call_soon_threadsafe(self._lose))
         tell: Callable[..., object] = loop.call_soon_threadsafe
         image.on_commit = partial(tell, self._scheduler.changes.put)
-        self._image_id = await self._awaken()
         self._lost = [damage.why for damage in await asyncio.to_thread(lost_ends, image.storage)]
+        self._image_id = await self._awaken()
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(context, self._scheduler, self.about, self.stop, self.verbs)
         performer = self._introduce(dispatcher)
@@ -318,6 +318,11 @@ class Kernel:
         fresh, now = secrets.token_hex(8), time.time()
 
         def work(root: Any) -> tuple[bool, str, int]:
+            if self._lost and "about" not in root:  # a new mind has no place beside the old blobs
+                raise DamagedError(
+                    f"nothing is left of the image: {self._lost[-1]}; restore a backup: batos "
+                    f"restore BACKUP {self.context.options.home} --replace"
+                )
             new = awaken(
                 root,
                 image_id=fresh,

@@ -22,6 +22,7 @@ from bat_os.image.files.ending import find_loss, losses, read_mark
 from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.rotation import FOLDER, newest_in
 from bat_os.image.files.storage import layers_of
+from bat_os.image.files.tail import TORN
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
 from bat_os.image.outbox import FAILED, HELD, UNKNOWN, pending
@@ -53,7 +54,7 @@ async def read_image(path: Path | None) -> ImageFacts | None:
         opened = await asyncio.to_thread(_open, path)
     except ReadOnlyError:  # it has no root yet, and we may not write one
         return ImageFacts()
-    except (POSError, OSError, ValueError, KeyError, EOFError) as error:
+    except (BatError, POSError, OSError, KeyError, EOFError, *TORN) as error:
         return ImageFacts(trouble=f"it cannot be read: {error}", advice=RESTORE)
     if opened is None:
         return None

@@ -30,6 +30,7 @@ from bat_os.errors import (
     StorageFullError,
 )
 from bat_os.image.files.storage import Lock, sync_file
+from bat_os.image.files.tail import TORN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +61,7 @@ def coded(what: str) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise StorageFullError(f"{what}: the disk is full") from error
         raise StorageError(f"{what}: {error}") from error
-    except (POSError, ValueError) as error:
+    except (POSError, *TORN) as error:
         raise StorageError(f"{what}: {error}") from error
 
 
