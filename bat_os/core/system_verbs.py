@@ -410,7 +410,7 @@ SYSTEM_VERBS: Final = (
         on="wire"),
     Verb("status", "say what runs; exit status 0 when something does, 3 when not",
         reply="running:flag watchdog:optional-map kernel:optional-map setup:map trouble home "
-              "log http exit_status:count",
+              "log http http_problem exit_status:count",
         examples=("", "--json"), hidden=("health",), on="command line", access="reads"),
     Verb("setup", "say what is installed; install the rest now, later or never", (
         Field("all", "flag", "install the rest now, in this terminal", "--all", group="when"),
