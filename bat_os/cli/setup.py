@@ -41,7 +41,7 @@ from bat_os.cli.chat.arguments import make_parser
 from bat_os.cli.environment import script_command, take_mind
 from bat_os.cli.language import translate
 from bat_os.cli.progress import Progress
-from bat_os.cli.terminal import guard_streams
+from bat_os.cli.terminal import run_guarded
 from bat_os.core.digest import digest
 from bat_os.errors import LockedError, SettingsError
 from bat_os.supervisor.home import FileLock, Home, is_held, read_json
@@ -378,7 +378,10 @@ class Setup:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Set up what is missing, make sure that the kernel runs, and become the client."""
-    guard_streams()
+    return run_guarded(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     root, setup = bat_os.ROOT, Setup(bat_os.ROOT)
     me = "batos" if setup.is_installed else "puter.bat" if WINDOWS else "./run.sh"

@@ -32,7 +32,7 @@ from bat_os.cli.environment import (
 from bat_os.cli.gateway import LAST_WORDS, make_keeper, read_http
 from bat_os.cli.language import HelpParser, RawFormatter, translate
 from bat_os.cli.progress import Progress
-from bat_os.cli.terminal import begin_log, guard_streams
+from bat_os.cli.terminal import begin_log, run_guarded
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.failpoints import arm
@@ -68,7 +68,10 @@ To upgrade the program: batos upgrade --help.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one command."""
-    guard_streams()
+    return run_guarded(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     prefer_sockets()
     options = _parser().parse_args(argv)
     home = find_home(options.home)

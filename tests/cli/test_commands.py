@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 
 import pytest
@@ -279,6 +280,22 @@ async def on_terminal(home, *words, status=0):
     os.close(ours)
     assert await process.wait() == status
     return b"".join(parts).decode()
+
+
+@pytest.mark.parametrize("script", ["batos.py status", "batos.py --help", "chat_client.py hello"])
+@pytest.mark.parametrize("how", [">/dev/full", ">&-", ">&- 2>&-"])
+async def test_an_output_that_cannot_be_written_is_one_line_and_status_one(thinking, script, how):
+    name, *words = script.split()
+    words += [] if "--help" in words else ["--home", str(thinking.home.path)]
+    command = shlex.join([PYTHON, str(ROOT / name), *words])
+    process = await asyncio.create_subprocess_shell(
+        f"exec {command} {how}", stderr=asyncio.subprocess.PIPE, env=ENVIRON
+    )
+    error = (await process.stderr.read()).decode()
+    assert await process.wait() == 1
+    said = [line for line in error.splitlines() if "the answer cannot be written" in line]
+    assert len(said) == ("2>&-" not in how)
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize("words", ["list", "doctor --quick", "config", "experience", "--help"])

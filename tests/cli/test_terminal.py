@@ -250,7 +250,7 @@ def test_every_program_guards_its_streams():
     for path in (ROOT / "bat_os/cli").glob("*.py"):
         text = path.read_text(encoding="utf-8")
         if path.name in ("main.py", "watchdog.py", "setup.py"):
-            assert "    guard_streams()\n" in text, path
+            assert "    return run_guarded(" in text, path
 
 
 def test_the_line_editor_shows_no_name_that_turns_the_line():

@@ -178,9 +178,6 @@ async def _logs(ask: Ask) -> Mapping[str, Any]:
                 ask.screen.answer(_show_line(line, ask.screen, events=options.events))
             await asyncio.sleep(LOOK)
             lines = reader.news()
-    except BrokenPipeError:  # the reader of the pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _as_body(path, [], events=options.events)
     finally:
         reader.close()
 
