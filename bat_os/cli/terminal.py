@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 EXIT_UNWRITABLE: Final = 1
 
 
-class _UnwritableError(Exception):
-    """Output that cannot be written; no OSError, which many take for one of their own files."""
-
-
 class _Closed(io.TextIOBase):
     """A standard output that was closed before this process began."""
 
@@ -60,13 +56,13 @@ class Guarded:
 
     def write(self, text: str) -> int:
         """Write a text, and return how many of its characters were written: all."""
-        with _named():
+        with _ending():
             self.unguarded.write(show_control(text) if self._is_terminal else text)
         return len(text)
 
     def flush(self) -> None:
         """Write what waits."""
-        with _named():
+        with _ending():
             self.unguarded.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -76,11 +72,19 @@ class Guarded:
 
 
 @contextlib.contextmanager
-def _named() -> Iterator[None]:
+def _ending() -> Iterator[None]:
+    """End this process where standard output cannot be written; nobody would get the answer."""
     try:
         yield
     except OSError as error:
-        raise _UnwritableError(error.strerror) from error
+        with contextlib.suppress(OSError, ValueError):  # Python flushes it once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough
+            raise SystemExit(0) from None
+        with contextlib.suppress(OSError):
+            text = f"batos: the answer cannot be written: {error.strerror}"
+            print(translate(text), file=sys.stderr)
+        raise SystemExit(EXIT_UNWRITABLE) from error
 
 
 def guard_streams() -> None:
@@ -96,21 +100,12 @@ def guard_streams() -> None:
 
 
 def run_guarded(run: Callable[[], int]) -> int:
-    """Return the exit status that ``run`` returns; 1 if what it prints cannot be written."""
+    """Return the exit status that ``run`` returns, once all that it printed is written."""
     guard_streams()
     try:
-        try:
-            return run()
-        finally:
-            sys.stdout.flush()
-    except _UnwritableError as error:
-        with contextlib.suppress(OSError, ValueError):  # Python flushes it once more at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error.__cause__, BrokenPipeError):  # the reader has seen enough
-            return 0
-        with contextlib.suppress(OSError):
-            print(translate(f"batos: the answer cannot be written: {error}"), file=sys.stderr)
-        return EXIT_UNWRITABLE
+        return run()
+    finally:
+        sys.stdout.flush()
 
 
 def unguarded(stream: TextIO) -> TextIO:

@@ -249,7 +249,7 @@ def test_only_what_draws_goes_behind_the_guard_or_makes_a_console():
 def test_every_program_guards_its_streams():
     for path in (ROOT / "bat_os/cli").glob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if path.name in ("main.py", "watchdog.py", "setup.py"):
+        if path.name in ("main.py", "watchdog.py", "entry.py"):
             assert "    return run_guarded(" in text, path
 
 
