@@ -77,6 +77,12 @@ def test_the_error_tree_in_the_docstring_is_the_tree_of_the_classes():
     assert drawn == real
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=name_module)
+def test_a_folder_says_more_than_its_name(path):
+    said = ast.get_docstring(parse(path)) or ""
+    assert len(said.split()) > 4, said
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_at_the_top_only_hands_over(name):
     assert count_lines(ROOT / name) <= MAX_SCRIPT
