@@ -417,7 +417,7 @@ SYSTEM_VERBS: Final = (
         Field("all", "flag", "install the rest now, in this terminal", "--all", group="when"),
         Field("later", "flag", "stop installing it in the background, until --all", "--later",
               group="when"),
-        Field("lean", "flag", "leave it out until --all: lean = true in batos.toml", "--lean",
+        Field("lean", "flag", "leave it out until --all, in each home of this checkout", "--lean",
               group="when")),
         reply="state:complete|waiting|installing|stopped|lean|absent reason step size log",
         examples=("", "--all", "--later"), on="command line", needs_home=False),

@@ -27,6 +27,7 @@ from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
 from bat_os.image.outbox import FAILED, HELD, UNKNOWN, pending
 from bat_os.image.server_care import broken_promises, engine_of
+from bat_os.image.servers import hide_password
 from bat_os.image.store import ImageStore
 from bat_os.models.profiles import show_size
 
@@ -119,7 +120,7 @@ def check_image(facts: Facts) -> list[Outcome]:
 
 def _judge_server(location: str) -> list[Outcome]:
     """Return whether a server has the image, and keeps what the daemon promises."""
-    where = _without_password(location)
+    where = hide_password(location)
     try:
         image = ImageStore.open(location)
         try:
@@ -279,14 +280,3 @@ def _holds(pid: int, lock: Path) -> bool:
     except (psutil.Error, OSError, OverflowError):
         return False
     return any(Path(file.path) == lock.resolve() for file in opened)
-
-
-def _without_password(uri: str) -> str:
-    """Return a URI without user and password.
-
-    >>> _without_password("postgres://ann:secret@host/db")
-    'postgres://...@host/db'
-    """
-    scheme, _, rest = uri.partition("://")
-    _, at, place = rest.rpartition("@")
-    return f"{scheme}://...@{place}" if at else uri
