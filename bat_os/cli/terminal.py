@@ -20,7 +20,7 @@ import io
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, cast
 
 from bat_os.cli.language import translate
 from bat_os.core.printable import show_control, show_on_one_line
@@ -94,9 +94,9 @@ def guard_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - to the end
     if not isinstance(sys.stdout, Guarded):
-        sys.stdout = Guarded(sys.stdout)  # type: ignore[assignment]  # all that print needs
+        sys.stdout = Guarded(cast("TextIO", sys.stdout))
     if not isinstance(sys.stderr, Guarded) and sys.stderr.isatty():
-        sys.stderr = Guarded(sys.stderr)  # type: ignore[assignment]  # the same
+        sys.stderr = Guarded(sys.stderr)
 
 
 def run_guarded(run: Callable[[], int]) -> int:

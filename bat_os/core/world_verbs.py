@@ -53,7 +53,7 @@ GRANT_VERBS: Final = (
         Field("program", "list", "the server and its arguments, or its address; none shows a "
               "server that was granted", "program*", shown="PROGRAM|URL"),
         Field("renew", "flag", "say yes to the tools as the server describes them now", "--renew"),
-        Field("reads", "texts", "a tool that only reads", "--read", shown="TOOL"),
+        Field("reads", "texts", "tools that only read, as add,list", "--read", shown="TOOLS"),
         Field("trusted", "flag", "believe what the server says of its tools: which only read",
               "--trust-hints"),
         Field("write", "paths", "a folder or file that the server may change", "--folder",

@@ -18,6 +18,7 @@ from bat_os.errors import RemoteError
 from tests.cli.clients import ENVIRON, finish, launch, verb
 from tests.forks import PYTHON
 from tests.kernels import ROOT, ThinkingKernel
+from tests.world.mcp.servers import HOSTILE
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -306,3 +307,20 @@ async def test_a_reader_that_closes_its_end_is_no_error(thinking, words):
     await process.wait()
     assert "Traceback" not in error
     assert "BrokenPipe" not in error
+
+
+async def test_a_server_of_tools_is_found_where_the_shell_of_the_caller_finds_it(
+    thinking, tmp_path
+):
+    pytest.importorskip("mcp", reason="the package mcp is not installed")
+    program = tmp_path / "bin" / "my-adder"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nexec {PYTHON} {HOSTILE}\n")
+    program.chmod(0o700)
+    words = ("grant-mcp", "adder", "my-adder", "--see", str(HOSTILE.parent))
+    assert "there is no program my-adder" in (await verb(thinking.home.path, *words)).err.replace(
+        "'", ""
+    )
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    started = await verb(thinking.home.path, *words, PATH=path)
+    assert started.err.startswith("SERVER_FAILED"), started  # its Python is not let in
