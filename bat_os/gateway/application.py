@@ -20,10 +20,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from bat_os.core.digest import digest
-from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.program_verbs import MAX_MOMENTS, MAX_PAGE
 from bat_os.core.scopes import covers
-from bat_os.core.verbs import REQUESTS
+from bat_os.core.verbs import REQUESTS, SCOPE_OF
 from bat_os.errors import (
     ArgumentsError,
     BatError,

@@ -30,6 +30,7 @@ from bat_os.errors import (
     StorageFullError,
 )
 from bat_os.image.files.storage import Lock, sync_file
+from bat_os.image.files.tail import TORN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,8 +50,8 @@ _HERE: Final = -100  # AT_FDCWD of Linux
 
 
 @contextlib.contextmanager
-def coded(what: str) -> Iterator[None]:
-    """Turn what can go wrong with files into coded errors."""
+def coded(what: str, *others: type[BaseException]) -> Iterator[None]:
+    """Turn what can go wrong with files, and ``others``, into coded errors."""
     try:
         yield
     except LockError as error:
@@ -60,7 +61,7 @@ def coded(what: str) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise StorageFullError(f"{what}: the disk is full") from error
         raise StorageError(f"{what}: {error}") from error
-    except (POSError, ValueError) as error:
+    except (POSError, *TORN, *others) as error:
         raise StorageError(f"{what}: {error}") from error
 
 

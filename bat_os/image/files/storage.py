@@ -38,6 +38,7 @@ from bat_os.failpoints import cross
 from bat_os.image.files.blob_folder import mend_layout
 from bat_os.image.files.ending import Ending
 from bat_os.image.files.packer import pack_durably
+from bat_os.image.files.tail import FIRST, TORN, refuse_damaged, set_tail_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -152,9 +153,27 @@ class CompressedFile(FileStorage):
     untransform_record_data = staticmethod(decompress)
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Open the file as ZODB does."""
-        super().__init__(*args, **options)
+        """Open the file as ZODB does, and leave nothing open if that fails."""
+        try:
+            super().__init__(*args, **options)
+        except BaseException as error:
+            self._let_go()
+            if options.get("read_only") and isinstance(error, TORN):
+                refuse_damaged(Path(args[0]))
+            raise
         self.registerDB(self)
+
+    def _let_go(self) -> None:
+        for name in ("_file", "_tfile", "_lock_file"):
+            if (left := getattr(self, name, None)) is not None:
+                with contextlib.suppress(OSError):  # what could not be written stays unwritten
+                    left.close()
+
+    def _check_sanity(self, index: Any, pos: int) -> Any:
+        try:
+            return super()._check_sanity(index, pos)
+        except TORN:  # an index that points to what is no transaction does not fit
+            return 0
 
     def registerDB(self, _wrapper: Any) -> None:  # noqa: N802 - ZODB's name
         """Have conflicts resolved, and blobs recognised, in decompressed records."""
@@ -235,18 +254,29 @@ class LiveFile(CompressedFile):
         """Open the file at ``path``, made where there is none."""
         self.on_loss: Callable[[], object] = lambda: None
         self._ending = Ending(path)
+        self._ending.refuse_empty()
         mend_layout(path)
+        self._open(path)
         try:
-            super().__init__(
-                str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=pack_durably
-            )
             self._ending.compare(self.getSize())
-        except BaseException:  # ZODB leaves them open, and the image locked
-            for name in ("_file", "_tfile", "_lock_file"):
-                if (left := getattr(self, name, None)) is not None:
-                    with contextlib.suppress(OSError):  # what could not be written stays unwritten
-                        left.close()
+        except BaseException:
+            self._let_go()
             raise
+
+    def _open(self, path: Path) -> None:
+        """Open the file, without an end that is damaged."""
+        how = {"blob_dir": f"{path}.blob", "pack_keep_old": False, "packer": pack_durably}
+        try:
+            super().__init__(str(path), **how)
+        except TORN:
+            lock = Lock(f"{path}.lock")
+            try:
+                was_cut = set_tail_aside(path)
+            finally:
+                lock.close()
+            if not was_cut:
+                raise
+            super().__init__(str(path), **how)
 
     def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction."""
@@ -264,6 +294,8 @@ class LiveFile(CompressedFile):
         """Write the transaction, marked as not finished."""
         cross("commit.before")
         with self._lock:
+            self._check()
+            self._check_place()
             try:
                 voted = self._unless_lost(super().tpc_vote, transaction)
             except BaseException:
@@ -276,6 +308,7 @@ class LiveFile(CompressedFile):
     def pack(self, *args: Any, **kwargs: Any) -> None:
         """Put a packed file in the place of the file."""
         self._check()
+        self._check_place()
         try:
             super().pack(*args, **kwargs)
         except BaseException:
@@ -346,9 +379,27 @@ class LiveFile(CompressedFile):
         self._check()
         try:
             return do(*args, **kwargs)
-        except ValueError:  # closed meanwhile
-            self._check()
-            raise
+        except TORN as error:
+            self._check()  # closed meanwhile
+            raise LostError(f"the image file cannot be read: {error}") from error
+
+    def _check_place(self) -> None:
+        """Refuse a commit to a file that the next start would not find, or not as it is known."""
+        if os.name == "nt":
+            return  # an open file can be neither removed nor replaced there
+        handle, path = self._file.fileno(), Path(self._file_name)
+        here = os.fstat(handle)
+        try:
+            is_there = os.path.samestat(here, path.stat())
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise StorageError(
+                f"{path} was removed or replaced while the daemon serves it; put it back; on "
+                f"Linux, cp /proc/{os.getpid()}/fd/{handle} FILE saves what is served"
+            )
+        if here.st_size < self._pos > FIRST:  # before the first commit, ZODB's buffer has it
+            raise StorageError(f"{path} was cut short while the daemon serves it; restart BAT OS")
 
     def _check(self) -> None:
         if self.is_lost:

@@ -27,7 +27,8 @@ def read_request(text: str, language: str = "") -> Sentence:
 
 def request_of(brief: Brief) -> str:
     """Return the words of a request, and behind them what it is about that they do not name."""
-    named = {value_of(one) for one in things_in(read_request(brief.text))} if brief.text else ()
+    things = things_in(read_request(brief.text)) if brief.text else ()
+    named = [value_of(one) for one in things]  # not a set: a list is a value, too
     about = [
         one
         for one in brief.args

@@ -16,8 +16,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
-from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.scopes import demand
+from bat_os.core.verbs import SCOPE_OF
 from bat_os.errors import ArgumentsError, BusyError, GrantWantedError, NotFoundError, TooLargeError
 from bat_os.image import flows, schedules, watches
 from bat_os.image.store import watch_commits

@@ -238,7 +238,7 @@ def _read_wanted(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     scope: dict[str, Any] = {
         "server": name,
         "trusted": bool(wanted["trusted"]),
-        "reads": list(wanted["reads"]),
+        "reads": " ".join(wanted["reads"]).replace(",", " ").split(),
     }
     if "://" in words[0]:
         return scope | _read_address(words, str(wanted["token"]))

@@ -55,6 +55,12 @@ def test_it_is_a_driver_of_servers(driver):
         driver.scope("mcp")
 
 
+def test_tools_that_only_read_may_be_named_in_one_word_or_in_several(driver):
+    assert driver.meet("words", hostile(reads=["echo,get_sum", "fail"]))["reads"] == [
+        "echo", "get_sum", "fail",
+    ]  # fmt: skip
+
+
 def test_tools_answer_with_plain_data(driver, met):
     assert driver.signatures(met)["get_sum"] == "get_sum(b, a=None)"
     assert call(driver, met, "get_sum", b=2, a=0.5) == 2.5
