@@ -254,7 +254,7 @@ async def test_exactly_what_flows_leaves_whatever_methods_do(mind, driver):
     seen = {"sent": 0, "refused": 0}
     loop_examples = []
 
-    @settings(deadline=None, suppress_health_check=list(HealthCheck),
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck),
               database=None, derandomize=True)  # fmt: skip
     @given(st.sets(st.sampled_from(PAIRS)), turns())
     def collect(let, told):
