@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,12 +49,12 @@ def render(book: Mapping[str, Any]) -> str:
         folder = "/".join(name.split("/")[:2])
         folders[folder] = folders[folder][0] + count, folders[folder][1] + seconds
     phases = [sum(parts[n] for parts in tests.values()) / 60 for n in range(4)]
-    lines = [
+    said = (
         f"{len(tests):,} tests, {total / 60:.1f} minutes as they pass: {phases[1]:.1f} in tests, "
         f"{phases[0]:.1f} in set-up, {phases[2]:.1f} in taking down. "
-        f"The processors worked for {phases[3]:.1f} minutes; the rest is waiting.",
-        "",
-    ]
+        f"The processors worked for {phases[3]:.1f} minutes; the rest is waiting."
+    )
+    lines = [*textwrap.wrap(said, 100), ""]
     by_time = lambda rows: sorted(rows, key=lambda row: -row[2])  # noqa: E731
     lines += _table("folder", by_time((n, c, s) for n, (c, s) in folders.items())[:FOLDERS], total)
     lines += _table("file", by_time((n, c, s) for n, (c, s) in files.items())[:FILES], total)
