@@ -133,8 +133,13 @@ def test_two_steps_write_an_adapter_that_peft_loads_and_that_changes_the_model(
         before = net(tokens).logits.clone()
         taught = peft.PeftModel.from_pretrained(net, tmp_path / "pupil")
         assert not torch.equal(taught(tokens).logits, before)
-    config = json.loads((tmp_path / "pupil" / "adapter_config.json").read_text(encoding="utf-8"))
+    config, shipped = (
+        json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "pupil", SHIPPED)
+    )
     assert config["base_model_name_or_path"] == "tiny-llama"
+    # It counts as much as the one that ships.
+    assert config["lora_alpha"] / config["r"] == shipped["lora_alpha"] / shipped["r"]
 
 
 @pytest.mark.slow

@@ -53,6 +53,7 @@ def test_a_page_answers_its_main_text_its_links_and_where_it_is_from(ask, host):
     text = ask("fetch")
     assert text.startswith("# Ants\n\n# About ants\n\nAnts live in colonies.")
     assert "Navigation" not in text
+    assert "Imprint" not in text
     assert "alert" not in text
     assert ask("links") == [
         {"url": f"{host.url}/nav", "text": "Navigation"},
