@@ -380,6 +380,14 @@ class Survey:
 
 
 @runtime_checkable
+class WideDriver(Driver, Protocol):
+    """A driver of places that may reach so far that only a person brings them up."""
+
+    def may_offer(self, what: str) -> bool:
+        """Return whether a question may offer a grant of it for good. Blocks."""
+
+
+@runtime_checkable
 class WatchedDriver(Driver, Protocol):
     """A driver of places whose files change by themselves, and can be watched."""
 

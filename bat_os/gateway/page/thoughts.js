@@ -30,10 +30,11 @@ function Leave({ one }) {
   const isOpen = told.value && !wanted.scope && !wanted.flow; // it names nothing that a person has named
   const leave = (way) => act(() => verb("missions.leave", { body: { brief_id: one.brief_id, way, ...(what.trim() ? { what: what.trim() } : {}) } }), t(`missions.leave.${way}`)).then(lookAround);
   const needs = isOpen && !what.trim();
+  const lasts = isOpen || !wanted.ways || wanted.ways.includes("always");
   return html`<article class="consent" role="group" aria-label=${t("talk.consent")}><${Icon} name="shield" size=${26} /><div class="grow"><h3>${words(one.selector)}</h3><p class="text">${clean(one.problem || told.value?.answer?.body?.message || "", 400)}</p>
     ${wanted.scope && html`<p class="mono small">${clean(wanted.operation || "", 60)} ${clean(wanted.scope, 300)}</p>`}
     ${isOpen && html`<label class="small">${t("asking.what")}<input class="field mono" value=${what} onInput=${(e) => setWhat(e.target.value)} /></label>`}
-    <div class="actions"><button type="button" class="chip solid" disabled=${needs} onClick=${() => leave("once")}>${t("leave.once")}</button><button type="button" class="chip" disabled=${needs} onClick=${() => leave("always")}>${t("leave.always")}</button><button type="button" class="chip quiet" onClick=${() => leave("no")}>${t("leave.no")}</button></div><p class="dim small">${t("asking.more")}</p></div></article>`;
+    <div class="actions"><button type="button" class="chip solid" disabled=${needs} onClick=${() => leave("once")}>${t("leave.once")}</button>${lasts && html`<button type="button" class="chip" disabled=${needs} onClick=${() => leave("always")}>${t("leave.always")}</button>`}<button type="button" class="chip quiet" onClick=${() => leave("no")}>${t("leave.no")}</button></div><p class="dim small">${t("asking.more")}</p></div></article>`;
 }
 
 /** The personas: each with its model, and what it does at the moment. */

@@ -76,7 +76,7 @@ def ask_for_mission(
         asked = text(language, "tools.ask_effect", what=effect["text"])
     else:
         asked = text(language, "files.ask", what=details.get("scope") or details["driver"])
-    ways: tuple[str, ...] = WAYS if flow or details.get("scope") else (NO,)
+    ways = tuple(details.get("ways") or (WAYS if flow or details.get("scope") else (NO,)))
     if "effect" in details:
         ways = (ONCE, NO)
     return Answer(

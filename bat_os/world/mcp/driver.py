@@ -23,6 +23,7 @@ from bat_os.core.printable import show_control
 from bat_os.errors import ArgumentsError, GrantWantedError, NotGrantedError, ServerError
 from bat_os.ports import READ
 from bat_os.world import confined
+from bat_os.world.fence import Fence
 from bat_os.world.mcp import tools as tool_list
 from bat_os.world.mcp.process import Deaths, ServerHost
 
@@ -48,7 +49,8 @@ class Mcp:
 
     name = "mcp"
 
-    def __init__(self) -> None:
+    def __init__(self, fence: Fence | None = None) -> None:
+        self._fence = fence or Fence()
         self._hosts: dict[str, ServerHost] = {}
         self._deaths: dict[str, Deaths] = {}
         self._starting: dict[str, threading.Lock] = {}
@@ -70,6 +72,7 @@ class Mcp:
     def meet(self, name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return the scope of a server with the tools that it has now; see ``ServerDriver``."""
         scope = dict(wanted) if "tools" in wanted else _read_wanted(name, wanted)
+        self._check_folders(scope)
         host = self._host(scope)
         host.look()  # it may run already, for another grant
         tools = tool_list.read_tools(host.tools)
@@ -196,7 +199,7 @@ class Mcp:
             if host is not None and not host.ended:
                 return host
             deaths.check(name)
-            host = ServerHost(name, config)
+            host = ServerHost(name, config | self._inside(scope))
             with self._lock:
                 self._hosts[key] = host
                 closed = self._closed
@@ -205,6 +208,29 @@ class Mcp:
             deaths.add()
             host.open()
             return host
+
+    def _check_folders(self, scope: Scope) -> None:
+        """Refuse folders that nobody can grant.
+
+        Raises:
+            NotGrantedError: There is one.
+        """
+        for path in (*scope.get("read", ()), *scope.get("write", ())):
+            self._fence.check_grant(Path(path))
+        for path in scope.get("write", ()):
+            self._fence.check_whole(Path(path))
+
+    def _inside(self, scope: Scope) -> dict[str, Any]:
+        """Return what the cage of a server keeps from it, in the folders that it is given. Blocks.
+
+        Raises:
+            NotGrantedError: It is given more than can be looked at, or what nobody can grant.
+        """
+        if not scope.get("caged"):
+            return {}
+        self._check_folders(scope)
+        code = (scope["program"][0], *scope["code"])
+        return {"closed": self._fence.inside((*scope["read"], *scope["write"]), code)}
 
     def _changed(self, scope: Scope, operation: str, host: ServerHost) -> GrantWantedError:
         """Return what is said when a server has other words for a tool than when it was granted."""

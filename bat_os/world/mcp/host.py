@@ -373,6 +373,7 @@ def _command(config: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
             read=[*config["code"], *config["read"]],
             write=[scratch, *config["write"]],
             ports=config["ports"],
+            closed=config["closed"],
         )
     return program, environment | named
 
