@@ -142,7 +142,7 @@ DEEDS = {
     "env": lambda _: texts(json.dumps(dict(os.environ))),
     "connect": lambda port: texts(connect(port)),
     "spawn": spawn,
-    "long": lambda _: texts("z" * (2 << 20)),
+    "long": lambda text: texts("z" * int(text)),
     "odd": lambda _: {"content": "what", "isError": 5},
     "change": change,
 }
