@@ -273,7 +273,8 @@ SYSTEM_VERBS: Final = (
         prints="folder tid size:count blobs?:count added?:count full?:flag damaged:list "
                "seconds?:num files?:count made?:num image_id? reason? exit_status:count",
         note="`damaged`: the SHA-256 of stored files that the image refers to and that are missing "
-             "or not what came in; with any, the exit status is 1.",
+             "or not what came in, and `record` with the id of an object whose record has a "
+             "damaged head; with any, the exit status is 1.",
         examples=("/safe/place", "/safe/place --verify"), seconds=LONG),
     Verb("restore", "make a home of a backup or archive", (
         Field("backup", "path", "folder of a backup, or file of an archive", "backup"),

@@ -21,7 +21,7 @@ from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.ending import find_loss, losses, read_mark
 from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.rotation import FOLDER, newest_in
-from bat_os.image.files.storage import layers_of
+from bat_os.image.files.storage import damaged_heads, layers_of
 from bat_os.image.files.tail import TORN
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 RESTORE: Final = "stop BAT OS (./run.sh stop) and put a backup of the file and its blobs there"
 PATIENCE: Final = 60.0  # seconds
+LOOKED_AT: Final = 50_000  # records, about two seconds; verify looks at all
 WEEK: Final = 7 * 86_400.0
 _MAKE: Final = "./run.sh makes one at its first start"
 
@@ -61,13 +62,15 @@ async def read_image(path: Path | None) -> ImageFacts | None:
         return None
     image, cut_off, has_blobs, lost = opened
     try:
+        heads = await asyncio.to_thread(lambda: [*damaged_heads(image.storage, limit=LOOKED_AT)])
         about, objects, effects = await image.transact(_look, note="look at the image")
         models = await list_models(image) if has_blobs and not _is_newer(about) else []
     except BatError as error:
         return ImageFacts(trouble=str(error), advice=RESTORE)
     finally:
         await image.close()
-    return ImageFacts(about, objects, tuple(models), has_blobs, cut_off, lost, effects)
+    damaged = tuple(oid.hex() for oid in heads)
+    return ImageFacts(about, objects, tuple(models), has_blobs, cut_off, lost, damaged, effects)
 
 
 def _look(root: Any) -> tuple[dict[str, Any], int, tuple[tuple[int, str, float, str], ...]]:
@@ -165,6 +168,14 @@ def _judge_inside(facts: Facts, path: Path, inside: ImageFacts) -> list[Outcome]
     outcomes = [ok("image", text)]
     advice = f"restore a backup from after that; or if nothing is missing: rm {path}.lost"
     outcomes += [broken("image", lost, advice) for lost in inside.lost]
+    outcomes += [
+        broken(
+            "image",
+            f"the record of the object {oid} is damaged",
+            "batos verify names it and what to do",
+        )
+        for oid in inside.damaged
+    ]
     # A running kernel may be writing a transaction.
     if inside.cut_off and not (facts.kernel.health or facts.kernel.alive):
         text = f"its last {inside.cut_off} bytes are an unfinished transaction"

@@ -52,6 +52,7 @@ class ImageFacts:
     has_blobs: bool = False  # whether its folder of blobs exists
     cut_off: int = 0  # bytes at its end that are part of an unfinished transaction
     lost: tuple[str, ...] = ()  # ends that it once had, in words
+    damaged: tuple[str, ...] = ()  # ids of objects whose record has a damaged head
     # what is yet to be done outside of it: number, state, Unix time, words
     effects: tuple[tuple[int, str, float, str], ...] = ()
     trouble: str = ""  # why it cannot be read, or ""

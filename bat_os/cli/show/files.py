@@ -90,9 +90,9 @@ def _show_backup(body: Mapping[str, Any], screen: Screen) -> None:
 
 
 def _show_damaged(body: Mapping[str, Any], screen: Screen) -> None:
-    for sha256 in body["damaged"]:
-        text = f"a stored file of the image is missing or damaged: {sha256}"
-        screen.note(f"{text}; batos verify names its model and what to do", "yellow")
+    for damaged in body["damaged"]:
+        text = f"a part of the image is missing or damaged: {damaged}"
+        screen.note(f"{text}; batos verify names what it is and what to do", "yellow")
 
 
 def _show_restored(body: Mapping[str, Any], screen: Screen) -> None:

@@ -25,7 +25,7 @@ from bat_os.image.files.blob_folder import blob_files
 from bat_os.image.files.disk import Copier, coded, upkeep
 from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.files.opening import read_fork
-from bat_os.image.files.storage import layers_of, path_of, sync_file
+from bat_os.image.files.storage import damaged_heads, layers_of, path_of, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -76,7 +76,8 @@ async def back_up(
     Returns:
         ``tid`` of the last transaction, ``size`` and ``blobs`` (how many) of the whole backup,
         ``added`` bytes, ``full``, ``seconds``, and ``damaged``: the SHA-256 of stored files
-        that are missing, or no longer what they were when they came in.
+        that are missing, or no longer what they were when they came in; and ``record`` with the
+        id of each object whose record has a damaged head.
     """
     source = await image.transact(_source, note="read what a backup records")
     return await disk.in_thread(
@@ -109,6 +110,8 @@ def back_up_source(
                 time.time(), source.image_id, "", files, blobs, read_fork(path), manifest.FORMAT
             )
             made = replace(made, damaged=made.lacks(source.sums))
+            heads = damaged_heads(source.storage, stop=copier.stop.is_set)
+            records = [f"record {oid.hex()}" for oid in heads]
             for folder in ("parts", "blobs"):
                 sync_file(target / folder)
             cross("backup.before")
@@ -122,7 +125,7 @@ def back_up_source(
         "blobs": len(blobs),
         "added": copier.copied,
         "full": not known or files[-1].parts[:1] != known[-1].parts[:1],
-        "damaged": list(made.damaged),
+        "damaged": [*made.damaged, *records],
         "seconds": round(time.monotonic() - started, 3),
     }
 

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import psutil
 from zc.lockfile import LockError
+from ZODB.FileStorage.format import CorruptedError
 from ZODB.POSException import POSError
 
 from bat_os.errors import (
     ArgumentsError,
     CancelledError,
+    DamagedError,
     LockedError,
     StorageError,
     StorageFullError,
@@ -63,6 +65,9 @@ def coded(what: str, *others: type[BaseException]) -> Iterator[None]:
         raise StorageError(f"{what}: {error}") from error
     except (POSError, *TORN, *others) as error:
         raise StorageError(f"{what}: {error}") from error
+    except (CorruptedError, KeyError) as error:  # ZODB, of what the heads of records say
+        text = f"{what}: a record of the image is damaged; batos verify says which ({error})"
+        raise DamagedError(text) from error
 
 
 @contextlib.contextmanager

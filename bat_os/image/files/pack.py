@@ -28,7 +28,7 @@ from ZODB.POSException import POSKeyError
 from ZODB.utils import p64, u64, z64
 
 from bat_os.core.schema import Meta, Record, convert, number, replace
-from bat_os.errors import ArgumentsError, StorageError
+from bat_os.errors import ArgumentsError, DamagedError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import UNREADABLE, read_record
 from bat_os.image.files.blob_folder import blob_files
@@ -37,6 +37,7 @@ from bat_os.image.files.fork import FOLDER, list_forks, sweep
 from bat_os.image.files.storage import (
     add_to_chronicle,
     chronicle,
+    damaged_heads,
     is_in_files,
     layers_of,
     path_of,
@@ -207,6 +208,10 @@ def _pack(database: Any, days: float) -> dict[str, Any]:
         path = path_of(database.storage)
         with upkeep(path):
             live = layers_of(database.storage)[-1]
+            for oid in damaged_heads(live):  # it would be packed away
+                raise DamagedError(
+                    f"pack: the record of object {oid.hex()} is damaged; batos verify names it"
+                )
             before, blobs = live.getSize(), sum(_blob_sizes(live))
             database.pack(now - days * 86_400)
             cross("pack.switched")

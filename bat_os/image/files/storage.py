@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,11 +30,13 @@ from zc.lockfile import LockFile
 from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileIterator, TransactionRecord
+from ZODB.FileStorage.format import CorruptedError
+from ZODB.POSException import POSKeyError
 from ZODB.POSException import StorageError as LostError
-from ZODB.utils import z64
+from ZODB.utils import p64, u64, z64
 
 from bat_os.core import values
-from bat_os.errors import StorageError
+from bat_os.errors import DamagedError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.files.blob_folder import mend_layout
 from bat_os.image.files.ending import Ending
@@ -94,6 +97,47 @@ def present(storage: Any) -> Iterator[Any]:
         yield view
     finally:
         view.release()
+
+
+def oids_in(storage: Any, after: bytes = z64) -> Iterator[bytes]:
+    """Yield the ids of the objects in image files, in order, from one on."""
+    layers = layers_of(storage)
+    while True:
+        found = []
+        for layer in layers:
+            with contextlib.suppress(ValueError):  # none is left in this one
+                found.append(layer._index.minKey(after))
+        if not found:
+            return
+        yield min(found)
+        after = p64(u64(min(found)) + 1)
+
+
+def check_head(storage: Any, oid: bytes) -> None:
+    """Look whether the head of an object's present record says what stands around it.
+
+    Raises:
+        DamagedError: It does not.
+    """
+    layer = next((each for each in reversed(layers_of(storage)) if oid in each._index), None)
+    if layer is not None:
+        layer.check_head(oid)
+
+
+def damaged_heads(
+    storage: Any, *, limit: int | None = None, stop: Callable[[], bool] = bool
+) -> Iterator[bytes]:
+    """Yield the ids of the objects whose record has a damaged head; ``stop`` ends the search.
+
+    With a ``limit`` so many objects are looked at, those that came first.
+    """
+    for oid in islice(oids_in(storage), limit):
+        if stop():
+            return
+        try:
+            check_head(storage, oid)
+        except DamagedError:
+            yield oid
 
 
 def when_lost(storage: Any, call: Callable[[], object]) -> None:
@@ -179,6 +223,39 @@ class CompressedFile(FileStorage):
         """Have conflicts resolved, and blobs recognised, in decompressed records."""
         super().registerDB(self)
 
+    def _read_data_header(self, pos: int, oid: bytes | None = None, _file: Any = None) -> Any:
+        file = _file or self._file
+        try:
+            return super()._read_data_header(pos, oid, _file)
+        except (CorruptedError, ValueError) as error:
+            if file.closed:
+                raise
+            raise _damaged(oid, pos) from error
+
+    def check_head(self, oid: bytes) -> None:
+        """Look whether the head of an object's present record says what stands around it.
+
+        ZODB reads a head that has a wrong length, transaction or predecessor like a right one.
+
+        Raises:
+            DamagedError: It does not.
+        """
+        with self._lock:
+            try:
+                pos = self._lookup_pos(oid)
+            except POSKeyError:  # a pack has dropped it
+                return
+            head = self._read_data_header(pos, oid)
+            if max(head.tloc, head.prev) >= pos:
+                raise _damaged(oid, pos)
+            try:
+                end = head.tloc + self._read_txn_header(head.tloc, head.tid).tlen
+                before = self._read_data_header(head.prev, oid).tid if head.prev else z64
+            except (CorruptedError, DamagedError) as error:
+                raise _damaged(oid, pos) from error
+        if pos + head.recordlen() > end or before >= head.tid:
+            raise _damaged(oid, pos)
+
     def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
         """Return the record of an object and its transaction."""
         record, tid = super().load(oid, version)
@@ -216,6 +293,11 @@ class CompressedFile(FileStorage):
             return referencesf(decompress(record), *more)
 
         super().pack(t, refer, gc)
+
+
+def _damaged(oid: bytes | None, pos: int) -> DamagedError:
+    what = oid.hex() if oid else "?"
+    return DamagedError(f"the head of the record of object {what} is damaged, at byte {pos}")
 
 
 class _Transactions(FileIterator):

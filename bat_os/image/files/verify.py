@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ZODB.blob import Blob
 from ZODB.POSException import POSError, POSKeyError
+from ZODB.utils import z64
 
 from bat_os.core.values import Counted
 from bat_os.errors import BatError, StorageError
@@ -33,7 +34,7 @@ from bat_os.image.blobs import find_places
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.disk import hash_file
 from bat_os.image.files.ending import losses
-from bat_os.image.files.storage import is_in_files, path_of, present
+from bat_os.image.files.storage import check_head, is_in_files, oids_in, path_of, present
 from bat_os.image.knowledge.document import Document, is_readable
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
@@ -223,14 +224,19 @@ def look_at_records(
         How many were loaded, what is damaged, and where to go on; None at the end.
     """
     jar = connection_of(root)
-    cookie = after or None  # each storage has cookies of its own kind
     found: list[Damage] = []
+    if is_in_files(storage):
+        oids = list(islice(oids_in(storage, after or z64), limit + 1))
+        for oid in oids[:limit]:
+            found += _look_at(jar, oid, storage)
+        return len(oids[:limit]), found, oids[limit] if len(oids) > limit else None
+    cookie = after or None  # each storage has cookies of its own kind
     for count in range(limit):
         try:
             oid, _, record, cookie = storage.record_iternext(cookie)
         except (POSError, ValueError, KeyError, StopIteration):  # the last two: no objects
             return count, found, None
-        found += _look_at(jar, oid, record)
+        found += _look_at(jar, oid, None, record)
         if cookie is None:
             return count + 1, found, None
     return limit, found, cookie
@@ -239,8 +245,9 @@ def look_at_records(
 def look_again(root: Mapping[str, Any], found: list[Damage]) -> list[Damage]:
     """Return those of some damaged objects that are damaged in this transaction too."""
     jar = connection_of(root)
+    storage = jar.db().storage if is_in_files(jar.db().storage) else None
     oids = {one.key.partition(":")[0] for one in found}
-    still = {one.key for oid in oids for one in _look_at(jar, bytes.fromhex(oid), b"")}
+    still = {one.key for oid in oids for one in _look_at(jar, bytes.fromhex(oid), storage)}
     return [one for one in found if one.key in still]
 
 
@@ -248,8 +255,11 @@ def look_at_missions(
     root: Mapping[str, Any], after: str, limit: int
 ) -> tuple[int, list[Damage], str | None]:
     """Check the briefs of up to ``limit`` missions; returns as ``look_at_records``."""
-    ids = list(islice(missions.ids_after(root, after), limit))
-    found = []
+    found: list[Damage] = []
+    try:
+        ids = list(islice(missions.ids_after(root, after), limit))
+    except BROKEN:  # a part of their tree, which is named as a record
+        return 0, found, None
     for mission_id in ids:
         try:
             missions.check(root, mission_id)
@@ -262,9 +272,10 @@ def look_at_missions(
 def list_files(root: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
     """Return (SHA-256, path or "", models that need it) of every stored file."""
     wanted: dict[str, list[str]] = {}
-    for name, model in root.get("models", {}).items():
-        for file_name, sha256 in model.files.items():
-            wanted.setdefault(sha256, []).append(f"{name}: {file_name}")
+    with contextlib.suppress(*BROKEN):  # what cannot be read is named as a record
+        for name, model in root.get("models", {}).items():
+            for file_name, sha256 in model.files.items():
+                wanted.setdefault(sha256, []).append(f"{name}: {file_name}")
     places = find_places(root, sorted({*wanted, *root.get("files_by_sha256", ())}))
     return [(sha256, place, wanted.get(sha256, [])) for sha256, place in places.items()]
 
@@ -283,8 +294,18 @@ def damaged_file(sha256: str, place: str, models: list[str]) -> Damage | None:
     return Damage("file", sha256, what, f"its SHA-256 is {found[:12]}..., not {sha256[:12]}...")
 
 
-def _look_at(jar: Any, oid: bytes, record: bytes) -> list[Damage]:
+def _look_at(jar: Any, oid: bytes, storage: Any, record: bytes = b"") -> list[Damage]:
+    """Return what is wrong with an object; ``storage`` are the image files, if it is in files.
+
+    What is in memory may be whole still, so the record is read from its file.
+    """
     try:
+        if storage is not None:
+            check_head(storage, oid)
+            with contextlib.suppress(POSKeyError):  # what made it was undone, or packed away
+                record, _ = storage.load(oid, "")
+            if not record:
+                return []
         obj = jar.get(oid)
         if isinstance(obj, Blob):  # its file is looked at by itself
             return []
@@ -322,7 +343,8 @@ def _name(oid: bytes, record: bytes) -> str:
     """Return what a record that cannot be loaded was: the class that its first bytes name."""
     words = [part for part in record[:120].split(b"\n") if part.isascii()]
     text = b" ".join(words)[:60].decode("ascii", "replace")
-    return f"object {oid.hex()} ({''.join(c for c in text if c.isprintable())})"
+    shown = "".join(c for c in text if c.isprintable())
+    return f"object {oid.hex()}{f' ({shown})' if shown else ''}"
 
 
 def reason(error: BaseException) -> str:

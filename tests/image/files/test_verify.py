@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
+from bat_os.cli.doctor.image import read_image
 from bat_os.core.brief import Brief
 from bat_os.core.personas import PERSONAS
 from bat_os.engines.scripted import HashEmbedder
@@ -15,6 +16,8 @@ from bat_os.image.awakening import awaken
 from bat_os.image.catalog import catalog_in
 from bat_os.image.catalog_service import CatalogService
 from bat_os.image.files import storage
+from bat_os.image.files.backup import back_up
+from bat_os.image.files.pack import pack
 from bat_os.image.files.verify import verify
 from bat_os.image.models import ingest_folder, link_folder
 from bat_os.image.objects import Method
@@ -303,3 +306,35 @@ async def test_an_end_that_is_missing_is_named_until_a_person_says_it_is_well(fi
     files.path.with_name(files.path.name + ".lost").unlink()
     told = await files.verify()
     assert (told["damaged"], told["quarantined"]) == ([], [])
+
+
+# What a record begins with: oid, transaction, the record before it, where the transaction begins,
+# a length that is always 0, and that of the data.
+HEAD = {"oid": 3, "tid": 11, "before": 16, "transaction": 30, "version": 33, "size": 36}
+
+
+@pytest.mark.parametrize("at", HEAD.values(), ids=HEAD)
+async def test_a_flipped_bit_in_the_head_of_a_record_is_one_more_that_is_damaged(packed, at):
+    def place(image):
+        oid = min(each for each in image.storage._index if int.from_bytes(each, "big") > 3)
+        return oid, image.storage._index[oid]
+
+    async def find(image):
+        return place(image)
+
+    oid, pos = await packed.use(find)
+    data = bytearray(packed.path.read_bytes())
+    packed._change(packed.path, data, pos + at)
+    report = await packed.verify()
+    assert [one["key"] for one in report["damaged"] if one["kind"] == "record"] == [oid.hex()]
+    assert report["checked"]["record"] > 20  # those behind it, too
+
+    async def keep(image):
+        backup = await back_up(image, packed.path.parent / "backup")
+        with pytest.raises(DamagedError, match=oid.hex()):
+            await pack(image, days=0)
+        return backup["damaged"]
+
+    assert await packed.use(keep) == [f"record {oid.hex()}"]
+    facts = await read_image(packed.path)
+    assert facts.damaged == (oid.hex(),)
