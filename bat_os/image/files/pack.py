@@ -34,10 +34,10 @@ from bat_os.image.allowlist import UNREADABLE, read_record
 from bat_os.image.files.blob_folder import blob_files
 from bat_os.image.files.disk import coded, in_thread, upkeep
 from bat_os.image.files.fork import FOLDER, list_forks, sweep
+from bat_os.image.files.heads import damaged_heads
 from bat_os.image.files.storage import (
     add_to_chronicle,
     chronicle,
-    damaged_heads,
     is_in_files,
     layers_of,
     path_of,

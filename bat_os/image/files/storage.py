@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +32,7 @@ from ZODB.FileStorage.FileStorage import FileIterator, TransactionRecord
 from ZODB.FileStorage.format import CorruptedError
 from ZODB.POSException import POSKeyError
 from ZODB.POSException import StorageError as LostError
-from ZODB.utils import p64, u64, z64
+from ZODB.utils import z64
 
 from bat_os.core import values
 from bat_os.errors import DamagedError, StorageError
@@ -97,47 +96,6 @@ def present(storage: Any) -> Iterator[Any]:
         yield view
     finally:
         view.release()
-
-
-def oids_in(storage: Any, after: bytes = z64) -> Iterator[bytes]:
-    """Yield the ids of the objects in image files, in order, from one on."""
-    layers = layers_of(storage)
-    while True:
-        found = []
-        for layer in layers:
-            with contextlib.suppress(ValueError):  # none is left in this one
-                found.append(layer._index.minKey(after))
-        if not found:
-            return
-        yield min(found)
-        after = p64(u64(min(found)) + 1)
-
-
-def check_head(storage: Any, oid: bytes) -> None:
-    """Look whether the head of an object's present record says what stands around it.
-
-    Raises:
-        DamagedError: It does not.
-    """
-    layer = next((each for each in reversed(layers_of(storage)) if oid in each._index), None)
-    if layer is not None:
-        layer.check_head(oid)
-
-
-def damaged_heads(
-    storage: Any, *, limit: int | None = None, stop: Callable[[], bool] = bool
-) -> Iterator[bytes]:
-    """Yield the ids of the objects whose record has a damaged head; ``stop`` ends the search.
-
-    With a ``limit`` so many objects are looked at, those that came first.
-    """
-    for oid in islice(oids_in(storage), limit):
-        if stop():
-            return
-        try:
-            check_head(storage, oid)
-        except DamagedError:
-            yield oid
 
 
 def when_lost(storage: Any, call: Callable[[], object]) -> None:
@@ -461,6 +419,9 @@ class LiveFile(CompressedFile):
         self._check()
         try:
             return do(*args, **kwargs)
+        except DamagedError:
+            self._check_place()  # in a file that was cut short it is no record that is damaged
+            raise
         except TORN as error:
             self._check()  # closed meanwhile
             raise LostError(f"the image file cannot be read: {error}") from error
