@@ -114,8 +114,9 @@ KNOWLEDGE_VERBS: Final = (
         Field("kind", "text", "look at these only", "--kind",
               choices=("document", "method", "codex", "seed", "fact")),
         _WHERE),
-        reply="passages:[doc_id title kind:document|method|codex|seed|fact text similarity:cosine]",
-        note="Best first.",
+        reply="passages:[doc_id title kind:document|method|codex|seed|fact text "
+              "similarity:cosine position:count]",
+        note="Best first. `position`: which passage of its document, from 0.",
         examples=('"who hangs upside down?"', "bats --kind document --limit 3"), access="past",
         seconds=60),
     Verb("documents", "list the documents of the catalog", (
@@ -199,13 +200,13 @@ MISSION_VERBS: Final = (
               choices=("", *STATES), shown="STATE"),
         Field("before", "text", "the page after this mission")),
         reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
-              "problem label?:texts waits?] before",
+              "problem label?:texts waits? whole?] before",
         prints="missions?:[brief_id state seq:count target selector accepted:num attempts:count "
-               "problem label?:texts waits?] before? result?:any printed? status? learned?:flag "
-               "model_calls?:count tokens?:count target? selector? args?:list kwargs?:map "
-               "seconds?:num brief_id? why? label?:texts refused?:flag",
+               "problem label?:texts waits? whole?] before? result?:any printed? status? "
+               "learned?:flag model_calls?:count tokens?:count target? selector? args?:list "
+               "kwargs?:map seconds?:num brief_id? why? label?:texts refused?:flag",
         note='`before`, for the next page, or "". `waits` is `leave` of one that goes on '
-             'after a yes.',
+             'after a yes, and `whole` all that the yes is to, if `problem` cuts it.',
         examples=("", "--state failed", "resume 01a1ff61d73cd6d845301288 --more",
                   "once 01a1ff61d73cd6d845301288"),
         access="reads"),

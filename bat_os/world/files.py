@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.printable import show_on_one_line
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.ports import READ, STAGE, Deed, Operation, Survey
 from bat_os.world import writing
@@ -89,8 +90,9 @@ class Files:
         """Return what a grant of the scope lets in, for a person."""
         path = PurePath(scope["path"])
         with contextlib.suppress(ValueError, RuntimeError):
-            return f"~/{path.relative_to(Path.home())}".removesuffix("/.")
-        return str(path)
+            below = show_on_one_line(str(path.relative_to(Path.home())))
+            return f"~/{below}".removesuffix("/.")
+        return show_on_one_line(str(path))
 
     def short_name(self, scope: Scope) -> str:
         """Return the last part of the path."""

@@ -17,6 +17,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from bat_os.core.printable import show_on_one_line
 from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError, WorldError
 from bat_os.ports import AWAIT, Operation
 from bat_os.world.confined import FAILED, command, holds
@@ -77,7 +78,8 @@ class Shell:
 
     def describe(self, scope: Scope) -> str:
         """Return what a grant of the scope lets in, for a person."""
-        return f"running {', '.join(sorted(scope['programs']))} in {scope['path']}"
+        programs = ", ".join(sorted(scope["programs"]))
+        return show_on_one_line(f"running {programs} in {scope['path']}")
 
     def short_name(self, scope: Scope) -> str:
         """Return the last part of the folder."""

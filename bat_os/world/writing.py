@@ -20,6 +20,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
+from bat_os.core.printable import show_asked
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, NotGrantedError
 from bat_os.failpoints import cross
 from bat_os.world import reading
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 WRITE, APPEND, REMOVE, PUT_BACK = "write", "append", "remove", "put_back"
 DEEDS: Final = frozenset({WRITE, APPEND, REMOVE, PUT_BACK})
 MAX_TEXT: Final = 1 << 20  # bytes
-MAX_SHOWN: Final = 200  # characters
 _BINARY: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _BINARY
 _SAYS: Final = {WRITE: "writes", APPEND: "adds to", REMOVE: "deletes", PUT_BACK: "puts back"}
@@ -58,9 +58,8 @@ def preview(path: str, operation: str, args: Sequence[Any]) -> str:
     """Return what a deed does, for a person: ``adds to ~/notes/shopping.txt: milk``."""
     if operation not in (WRITE, APPEND):
         return f"{_SAYS[operation]} {path}"
-    text = " / ".join(str(args[1]).splitlines())
-    short = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-    return f"{_SAYS[operation]} {path}: {short}"
+    text = show_asked(str(args[1]))[1:-1]  # without its quotation marks
+    return f"{_SAYS[operation]} {path}: {text}"
 
 
 def canonical(operation: str, args: Sequence[Any]) -> list[str]:

@@ -424,7 +424,8 @@ _EFFECTS: Final[Columns] = {
     "STATE": lambda one: "done, not used" if one["unused"] else one["state"],
     "WANTED": lambda one: show_time(one["at"], "%m-%d %H:%M:%S"),
     "BY": "by",
-    "WHAT": lambda one: cut(one["what"], 80),
+    # A person who has one done again agrees to all of it.
+    "WHAT": lambda one: cut(one["what"], None if one["state"] in _ADVICE else 80),
     "PROBLEM": lambda one: cut(translate(one["error"]), 100),
 }
 _ADVICE: Final[Mapping[str, str]] = {

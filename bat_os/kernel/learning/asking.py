@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.core.mission import LeaveGiven
+from bat_os.core.printable import show_on_one_line
 from bat_os.errors import ArgumentsError, BatError, GrantWantedError, NotGrantedError
 from bat_os.image import flows, grants
 from bat_os.image.flows import Flow
@@ -62,7 +63,7 @@ async def question(
     )
     ways = (ONCE, NO) if once_only else (ONCE, ALWAYS, NO)
     details = {**error.details, "scope": scope, "ways": ways if scope else (NO,)}
-    what = details["scope"] or "something that you have not named"
+    what = show_on_one_line(scope) or "something that you have not named"
     text = f"this needs to {details.get('operation', 'use')} {what}, which BAT OS may not do yet"
     return GrantWantedError(text, **details)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from bat_os.core.digest import digest
-from bat_os.core.printable import show_control
+from bat_os.core.printable import show_control, show_on_one_line
 from bat_os.errors import ArgumentsError, GrantWantedError, NotGrantedError, ServerError
 from bat_os.ports import READ
 from bat_os.world import confined
@@ -102,11 +102,11 @@ class Mcp:
         """Return what the server is, and what of this machine it may touch, for a person."""
         if "url" in scope:
             return f"the MCP server at {scope['url']}"
-        program = show_control(" ".join(scope["program"]))[:200]
+        program = show_on_one_line(" ".join(scope["program"]))
         if not scope["caged"]:
             return f"the MCP server {program}; this program may do what you may do on this machine"
-        parts = [f"changes {path}" for path in scope["write"]]
-        parts += [f"reads {path}" for path in ("its own code", *scope["read"])]
+        parts = [f"changes {show_on_one_line(path)}" for path in scope["write"]]
+        parts += [f"reads {show_on_one_line(path)}" for path in ("its own code", *scope["read"])]
         parts.append(_network(scope["ports"]))
         return f"the MCP server {program} ({'; '.join(parts)})"
 
