@@ -111,10 +111,11 @@ def test_what_a_server_asks_of_its_client_is_refused(driver, met):
 
 
 def test_an_answer_that_is_too_long_or_no_answer_is_an_error(driver, met):
-    assert len(call(driver, met, "long", text=str(1 << 20))) == 1 << 20
-    with pytest.raises(ServerError, match="over 1 MB") as caught:
-        call(driver, met, "long", text=str((1 << 20) + 1))
-    assert caught.value.details["kind"] == "limit"
+    for tool in ("long", "image"):
+        assert len(call(driver, met, tool, text=str(1 << 20))) == 1 << 20
+        with pytest.raises(ServerError, match="over 1 MB") as caught:
+            call(driver, met, tool, text=str((1 << 20) + 1))
+        assert caught.value.details["kind"] == "limit"
     with pytest.raises(ServerError):
         call(driver, met, "odd", text="")
     assert call(driver, met, "get_sum", b=1) == 1
