@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 
 import pytest
@@ -315,9 +316,12 @@ async def test_a_server_of_tools_is_found_where_the_shell_of_the_caller_finds_it
     pytest.importorskip("mcp", reason="the package mcp is not installed")
     program = tmp_path / "bin" / "my-adder"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\nexec {PYTHON} {HOSTILE}\n")
+    place = tmp_path / "tools" / HOSTILE.name  # no grant reaches the program's own folder
+    place.parent.mkdir()
+    shutil.copy(HOSTILE, place)
+    program.write_text(f"#!/bin/sh\nexec {PYTHON} {place}\n")
     program.chmod(0o700)
-    words = ("grant-mcp", "adder", "my-adder", "--see", str(HOSTILE.parent))
+    words = ("grant-mcp", "adder", "my-adder", "--see", str(place.parent))
     assert "there is no program my-adder" in (await verb(thinking.home.path, *words)).err.replace(
         "'", ""
     )
