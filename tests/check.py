@@ -26,7 +26,7 @@ from tests.nearest import SMOKE, choose, find_changes, rank, read_seconds  # noq
 TOOLS = Path(sys.executable).parent  # of the virtual environment; not resolved
 SHELLCHECK = str(TOOLS / ("shellcheck.exe" if sys.platform == "win32" else "shellcheck"))
 # That share the tests, and so many for a core: a third of the time a test waits for a process.
-PROCESSES, A_CORE = 4, 2
+PROCESSES, A_CORE = 3, 2
 QUICK = (
     75.0  # seconds of each of two processes; the gates and the start take the rest of two minutes
 )
