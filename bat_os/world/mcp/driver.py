@@ -28,7 +28,7 @@ from bat_os.world.mcp import tools as tool_list
 from bat_os.world.mcp.process import Deaths, ServerHost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bat_os.ports import Operation
 
@@ -41,6 +41,7 @@ _CONFIG: Final = (
     *("program", "url", "code", "read", "write", "ports", "environment", "token", "caged"),
 )
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_TAKEN_BACK: Final = "its grant was taken back"
 _HOW: Final = "batos grant-mcp NAME -- PROGRAM ARGS"
 
 
@@ -54,6 +55,7 @@ class Mcp:
         self._hosts: dict[str, ServerHost] = {}
         self._deaths: dict[str, Deaths] = {}
         self._starting: dict[str, threading.Lock] = {}
+        self._ended: set[str] = set()  # whose grant was taken back
         self._lock = threading.Lock()
         self._closed = False
 
@@ -73,6 +75,8 @@ class Mcp:
         """Return the scope of a server with the tools that it has now; see ``ServerDriver``."""
         scope = dict(wanted) if "tools" in wanted else _read_wanted(name, wanted)
         self._check_folders(scope)
+        with self._lock:
+            self._ended.discard(_key(scope))
         host = self._host(scope)
         host.look()  # it may run already, for another grant
         tools = tool_list.read_tools(host.tools)
@@ -146,7 +150,8 @@ class Mcp:
         Raises:
             ArgumentsError: The arguments are not what the tool takes.
             GrantWantedError: The tool is not what was granted.
-            NotGrantedError: The tool changes something, and the kernel does it as no effect.
+            NotGrantedError: The tool changes something, and the kernel does it as no effect; or
+                the grant was taken back meanwhile.
             ServerError: The server fails, or does not answer in time.
         """
         tool = scope["tools"].get(operation)
@@ -179,6 +184,17 @@ class Mcp:
             for host in hosts
         ]
 
+    def end(self, scope: Scope, live: Iterable[Scope]) -> None:
+        """End the server of a scope, unless one of the ``live`` scopes has the same one."""
+        key = _key(scope)
+        if any(_key(each) == key for each in live):
+            return
+        with self._lock:
+            self._ended.add(key)
+            host = self._hosts.get(key)
+        if host is not None:
+            host.close(_TAKEN_BACK)
+
     def close(self) -> None:
         """End all servers. Idempotent."""
         with self._lock:
@@ -189,8 +205,7 @@ class Mcp:
 
     def _host(self, scope: Scope) -> ServerHost:
         """Return the server of a scope, started if it does not run."""
-        config = {key: scope[key] for key in _CONFIG if key in scope}
-        name, key = str(scope["server"]), digest(json.dumps(config, sort_keys=True))
+        name, key = str(scope["server"]), _key(scope)
         with self._lock:
             starting = self._starting.setdefault(key, threading.Lock())
             deaths = self._deaths.setdefault(key, Deaths())
@@ -198,13 +213,16 @@ class Mcp:
             host = self._hosts.get(key)
             if host is not None and not host.ended:
                 return host
+            if key in self._ended:  # a message that was on its way
+                raise NotGrantedError(f"{name} was granted, and that was taken back")
             deaths.check(name)
-            host = ServerHost(name, config | self._inside(scope))
+            host = ServerHost(name, _config(scope) | self._inside(scope))
             with self._lock:
                 self._hosts[key] = host
-                closed = self._closed
-            if closed:
-                host.close("the daemon is going down")
+                why = "the daemon is going down" if self._closed else ""
+                why = why or (_TAKEN_BACK if key in self._ended else "")
+            if why:
+                host.close(why)
             deaths.add()
             host.open()
             return host
@@ -248,6 +266,15 @@ class Mcp:
                 {"tools": dict(zip((operation,), there, strict=False))},
             ),
         )
+
+
+def _config(scope: Scope) -> dict[str, Any]:
+    """Return what starts the server of a scope."""
+    return {key: scope[key] for key in _CONFIG if key in scope}
+
+
+def _key(scope: Scope) -> str:
+    return digest(json.dumps(_config(scope), sort_keys=True))
 
 
 def _read_wanted(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
