@@ -82,8 +82,9 @@ def _ending() -> Iterator[None]:
         if isinstance(error, BrokenPipeError):  # the reader has seen enough
             raise SystemExit(0) from None
         with contextlib.suppress(OSError):
-            text = f"batos: the answer cannot be written: {error.strerror}"
-            print(translate(text), file=sys.stderr)
+            code = "STORAGE_FULL" if error.errno == errno.ENOSPC else "batos:"
+            text = translate(f"the answer cannot be written: {error.strerror}")
+            print(code, text, file=sys.stderr)
         raise SystemExit(EXIT_UNWRITABLE) from error
 
 
