@@ -21,8 +21,8 @@ from ZODB.POSException import ConflictError, POSError, StorageError
 
 from bat_os.errors import FormatError
 from bat_os.image.allowlist import AllowListDB, CheckingConnection, looks_like_image
+from bat_os.image.files.layers import present
 from bat_os.image.files.opening import open_storage
-from bat_os.image.files.storage import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -37,7 +37,6 @@ from bat_os.errors import (
 )
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.opening import open_storage
-from bat_os.image.files.storage import is_in_files
 from bat_os.image.files.tail import TORN
 from bat_os.image.servers import (
     driver_errors,
@@ -185,6 +184,7 @@ class ImageStore:
         self._losers = threading.Lock()
         self._away = driver_errors(db.storage)
         self._is_asked = getattr(db, "is_asked", False)
+        self._seen = getattr(db, "seen", lambda: db.state)
         self._closed = False
         self._known: dict[tuple[str, ...], Any] = {}
         self._known_at = object()
@@ -264,9 +264,9 @@ class ImageStore:
         """
         state = object()
         if not self._is_asked:
-            state = self._state()
+            state = self._seen()
         elif not self._closed:
-            state = await asyncio.get_running_loop().run_in_executor(self._threads, self._db.seen)
+            state = await asyncio.get_running_loop().run_in_executor(self._threads, self._seen)
         if self._known_at != state:
             self._known, self._known_at = {}, state
         if key not in self._known:
@@ -277,9 +277,6 @@ class ImageStore:
                 self._known.clear()
             self._known[key] = found
         return cast("T", self._known[key])
-
-    def _state(self) -> object:
-        return self._db.state if is_in_files(self._db.storage) else self._db.seen()
 
     async def catch_up(self) -> None:
         """Wait until all is seen that any kernel had committed before; ZEO tells it later."""

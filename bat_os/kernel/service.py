@@ -26,7 +26,7 @@ from bat_os.image import desks, grants, missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files import rotation
 from bat_os.image.files.ability import EVERY, keep_trying
-from bat_os.image.files.storage import when_lost
+from bat_os.image.files.layers import when_lost
 from bat_os.image.files.verify import lost_ends
 from bat_os.image.history.marks import keep_flushing
 from bat_os.image.preferences import lay_defaults

@@ -20,9 +20,9 @@ from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.ending import find_loss, losses, read_mark
 from bat_os.image.files.heads import damaged_heads
+from bat_os.image.files.layers import layers_of
 from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.rotation import FOLDER, newest_in
-from bat_os.image.files.storage import layers_of
 from bat_os.image.files.tail import TORN
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models

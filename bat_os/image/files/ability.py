@@ -19,7 +19,8 @@ from ZODB.utils import z64
 
 from bat_os.errors import BatError, StorageFullError
 from bat_os.image.files.disk import coded
-from bat_os.image.files.storage import LiveFile, is_in_files, layers_of, present
+from bat_os.image.files.layers import is_in_files, layers_of, present
+from bat_os.image.files.storage import LiveFile
 from bat_os.image.server_care import check_promises
 from bat_os.image.servers import driver_errors
 from bat_os.image.store import ImageStore

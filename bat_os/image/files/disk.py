@@ -31,7 +31,7 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.files.storage import Lock, sync_file
+from bat_os.image.files.durable import Lock, sync_file
 from bat_os.image.files.tail import TORN
 
 if TYPE_CHECKING:

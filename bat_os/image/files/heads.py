@@ -1,7 +1,7 @@
 """Heads of records in image files: which objects are there, and whose present head is damaged.
 
 ZODB reads a head that has a wrong length, transaction or predecessor like a right one; here each
-is compared with what stands around it (``CompressedFile.check_head``).
+is compared with what stands around it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import contextlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ZODB.FileStorage.format import CorruptedError
+from ZODB.POSException import POSKeyError
 from ZODB.utils import p64, u64, z64
 
 from bat_os.errors import DamagedError
-from bat_os.image.files.storage import layers_of
+from bat_os.image.files.layers import layers_of
+from bat_os.image.files.storage import damaged_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from bat_os.image.files.storage import CompressedFile
 
 
 def oids_in(storage: Any, after: bytes = z64) -> Iterator[bytes]:
@@ -41,7 +46,21 @@ def check_head(storage: Any, oid: bytes) -> None:
     """
     layer = next((each for each in reversed(layers_of(storage)) if oid in each._index), None)
     if layer is not None:
-        layer.check_head(oid)
+        with layer._lock, contextlib.suppress(POSKeyError):  # a pack has dropped it
+            _compare(layer, oid, layer._lookup_pos(oid))
+
+
+def _compare(layer: CompressedFile, oid: bytes, pos: int) -> None:
+    head = layer._read_data_header(pos, oid)
+    if max(head.tloc, head.prev) >= pos:
+        raise damaged_head(oid, pos)
+    try:
+        end = head.tloc + layer._read_txn_header(head.tloc, head.tid).tlen
+        before = layer._read_data_header(head.prev, oid).tid if head.prev else z64
+    except (CorruptedError, DamagedError) as error:
+        raise damaged_head(oid, pos) from error
+    if pos + head.recordlen() > end or before >= head.tid:
+        raise damaged_head(oid, pos)
 
 
 def damaged_heads(

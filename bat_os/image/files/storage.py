@@ -10,10 +10,7 @@ given as it is, and found damaged like any other that is not a pickle. The mark 
 zc.zlibstorage, which wraps a storage; here the file itself has to be in hand (decision 29).
 
 A pack replaces the image by its new file in one rename, once that is on the disk. FileStorage
-needs two renames; ``finish_pack`` completes a pack that was killed between them.
-
-    root["chronicle"]    what was done to the image as a whole, oldest first: maps with ``kind``
-                         (``archive``, ``fork``, ``pack``) and ``at`` (Unix time)
+needs two renames; ``packer.finish_pack`` completes a pack that was killed between them.
 """
 
 from __future__ import annotations
@@ -24,103 +21,27 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from persistent.list import PersistentList
-from zc.lockfile import LockFile
-from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileIterator, TransactionRecord
 from ZODB.FileStorage.format import CorruptedError
-from ZODB.POSException import POSKeyError
 from ZODB.POSException import StorageError as LostError
 from ZODB.utils import z64
 
-from bat_os.core import values
 from bat_os.errors import DamagedError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.files.blob_folder import mend_layout
+from bat_os.image.files.durable import Lock
 from bat_os.image.files.ending import Ending
 from bat_os.image.files.packer import pack_durably
 from bat_os.image.files.tail import FIRST, TORN, refuse_damaged, set_tail_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterator
 
-CHRONICLE: Final = "chronicle"
 MARK: Final = b".z"
 LEAST: Final = 256
 LEVEL: Final = 1  # leaves 49% of a record in 0.06 ms; level 6, 47% in 0.10 ms
 MOST: Final = 256 << 20  # bytes of a decompressed record; a larger one is damaged
-
-
-def finish_pack(path: Path) -> None:
-    """Complete or clear away a pack that was killed."""
-    new, old = Path(f"{path}.pack"), Path(f"{path}.old")
-    if not (new.exists() or old.exists()):
-        return
-    lock = Lock(f"{path}.lock")
-    try:
-        if not path.exists() and old.exists():
-            (new if new.exists() else old).rename(path)  # the new one is on the disk by then
-        if path.exists():
-            new.unlink(missing_ok=True)
-            old.unlink(missing_ok=True)
-    finally:
-        lock.close()
-
-
-def layers_of(storage: Any) -> list[CompressedFile]:
-    """Return the image files that a storage reads, the oldest first, its own last."""
-    if isinstance(storage, DemoStorage):
-        return [*layers_of(storage.base), *layers_of(storage.changes)]
-    if isinstance(storage, CompressedFile):
-        return [storage]
-    raise StorageError(
-        "this image is not a file on this machine; carry it with the tools of its storage"
-    )
-
-
-def is_in_files(storage: Any) -> bool:
-    """Return True when the image is in files that this process writes."""
-    return isinstance(storage, DemoStorage | CompressedFile)
-
-
-@contextlib.contextmanager
-def present(storage: Any) -> Iterator[Any]:
-    """Give a storage as it is now; that of a database server is at the moment of its last look."""
-    if not hasattr(storage, "poll_invalidations"):
-        yield storage
-        return
-    view = storage.new_instance()
-    try:
-        view.poll_invalidations()
-        yield view
-    finally:
-        view.release()
-
-
-def when_lost(storage: Any, call: Callable[[], object]) -> None:
-    """Have ``call`` called, in any thread, when the image file cannot be used any more."""
-    for layer in layers_of(storage) if is_in_files(storage) else ():
-        if isinstance(layer, LiveFile):
-            layer.on_loss = call
-
-
-def path_of(storage: Any) -> Path:
-    """Return where the image file is that ``storage`` writes."""
-    return Path(layers_of(storage)[-1].getName()).absolute()
-
-
-class Lock(LockFile):
-    """A lock that is released if its file cannot be written, on a full disk say."""
-
-    def __init__(self, path: str) -> None:
-        """Take the lock at ``path``."""
-        try:
-            super().__init__(path)
-        except OSError:
-            with contextlib.suppress(OSError):  # what could not be written stays unwritten
-                self.close()
-            raise
 
 
 def compress(record: bytes) -> bytes:
@@ -188,31 +109,7 @@ class CompressedFile(FileStorage):
         except (CorruptedError, ValueError) as error:
             if file.closed:
                 raise
-            raise _damaged(oid, pos) from error
-
-    def check_head(self, oid: bytes) -> None:
-        """Look whether the head of an object's present record says what stands around it.
-
-        ZODB reads a head that has a wrong length, transaction or predecessor like a right one.
-
-        Raises:
-            DamagedError: It does not.
-        """
-        with self._lock:
-            try:
-                pos = self._lookup_pos(oid)
-            except POSKeyError:  # a pack has dropped it
-                return
-            head = self._read_data_header(pos, oid)
-            if max(head.tloc, head.prev) >= pos:
-                raise _damaged(oid, pos)
-            try:
-                end = head.tloc + self._read_txn_header(head.tloc, head.tid).tlen
-                before = self._read_data_header(head.prev, oid).tid if head.prev else z64
-            except (CorruptedError, DamagedError) as error:
-                raise _damaged(oid, pos) from error
-        if pos + head.recordlen() > end or before >= head.tid:
-            raise _damaged(oid, pos)
+            raise damaged_head(oid, pos) from error
 
     def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
         """Return the record of an object and its transaction."""
@@ -236,10 +133,6 @@ class CompressedFile(FileStorage):
         """Write an object of a transaction that is copied."""
         return super().restore(oid, serial, self.as_written(oid, data), *more)
 
-    def size_of(self, oid: bytes) -> int:
-        """Return how many bytes the present record of an object is in the file."""
-        return int(self.history(oid)[0]["size"])
-
     def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> Any:
         """Return the transactions from ``start`` to ``stop``."""
         return _Transactions(self.getName(), start, stop)
@@ -253,7 +146,8 @@ class CompressedFile(FileStorage):
         super().pack(t, refer, gc)
 
 
-def _damaged(oid: bytes | None, pos: int) -> DamagedError:
+def damaged_head(oid: bytes | None, pos: int) -> DamagedError:
+    """Return the error of a record whose head cannot be right."""
     what = oid.hex() if oid else "?"
     return DamagedError(f"the head of the record of object {what} is damaged, at byte {pos}")
 
@@ -431,17 +325,13 @@ class LiveFile(CompressedFile):
         if os.name == "nt":
             return  # an open file can be neither removed nor replaced there
         handle, path = self._file.fileno(), Path(self._file_name)
-        here = os.fstat(handle)
-        try:
-            is_there = os.path.samestat(here, path.stat())
-        except FileNotFoundError:
-            is_there = False
-        if not is_there:
+        if not (path.exists() and os.path.samefile(handle, path)):  # noqa: PTH121 - of a handle
             raise StorageError(
                 f"{path} was removed or replaced while the daemon serves it; put it back; on "
                 f"Linux, cp /proc/{os.getpid()}/fd/{handle} FILE saves what is served"
             )
-        if here.st_size < self._pos > FIRST:  # before the first commit, ZODB's buffer has it
+        # Before the first commit, ZODB's buffer has what is there.
+        if os.fstat(handle).st_size < self._pos > FIRST:
             raise StorageError(f"{path} was cut short while the daemon serves it; restart BAT OS")
 
     def _check(self) -> None:
@@ -453,27 +343,3 @@ def _open_anew(file: Any, mode: str) -> Any:
     """Return a file opened once more, without what is in its buffer."""
     file.raw.close()  # not the file: that would write
     return open(file.name, mode)  # noqa: PTH123 - as ZODB has it
-
-
-def sync_file(path: Path) -> None:
-    """Bring a file, or the names in a folder, onto the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # folders cannot be opened there
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def add_to_chronicle(root: MutableMapping[str, Any], entry: Mapping[str, Any]) -> None:
-    """Append an entry; inside ``ImageStore.transact`` only."""
-    values.check(dict(entry), where="an entry of the chronicle")
-    if CHRONICLE not in root:
-        root[CHRONICLE] = PersistentList()
-    root[CHRONICLE].append(dict(entry))
-
-
-def chronicle(root: Mapping[str, Any], kind: str = "") -> list[dict[str, Any]]:
-    """Return all entries, or those of one kind, the oldest first."""
-    return [dict(entry) for entry in root.get(CHRONICLE, ()) if kind in ("", entry["kind"])]

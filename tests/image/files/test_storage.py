@@ -18,10 +18,12 @@ from ZODB.FileStorage import FileStorage
 
 from bat_os.errors import DamagedError, StorageError, StorageFullError
 from bat_os.image.files import packer
+from bat_os.image.files.durable import Lock
 from bat_os.image.files.ending import losses
+from bat_os.image.files.layers import when_lost
 from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.pack import pack
-from bat_os.image.files.storage import LiveFile, Lock, LostError, when_lost
+from bat_os.image.files.storage import LiveFile, LostError
 from bat_os.image.store import ImageStore
 
 MODULE = importlib.import_module("ZODB.FileStorage.FileStorage")  # its name is a class's too
