@@ -158,3 +158,25 @@ async def test_a_sentence_of_many_values_is_refused_before_anything_is_learned(s
     with pytest.raises(ArgumentsError, match="values"):
         await said(text)
     assert await image.transact(look, note="look") == before
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "what weekday is 31 April 2027?",
+        "what weekday is April 31?",
+        "what weekday is the 31st of April?",
+        "how many days until February 30?",
+        "Welcher Wochentag ist der 31. April 2027?",
+        "Quel jour de la semaine est le 31 avril 2027 ?",
+        "¿Qué día de la semana es el 31 de abril de 2027?",
+    ],
+)
+async def test_a_day_that_a_month_does_not_have_is_no_other_day(said, sentence):
+    body = await said(sentence)
+    assert body["kind"] in ("asked", "unable"), body
+
+
+async def test_two_figures_behind_a_month_are_a_year(said):
+    body = await said("what weekday was 12 May 68?")
+    assert (body["kind"], body["value"]) == ("computed", "Sunday")
