@@ -180,3 +180,23 @@ async def test_a_day_that_a_month_does_not_have_is_no_other_day(said, sentence):
 async def test_two_figures_behind_a_month_are_a_year(said):
     body = await said("what weekday was 12 May 68?")
     assert (body["kind"], body["value"]) == ("computed", "Sunday")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("convert 7,5 km to metres", 7500),
+        ("what is 12,5% of 80?", 10),
+        ("what time is 8:15 minus 2 hours?", "06:15"),
+        ("Wie viel Uhr ist 8:15 minus 2 Stunden?", "06:15"),
+    ],
+)
+async def test_a_comma_before_decimals_and_a_minus_count_once(said, sentence, value):
+    body = await said(sentence)
+    assert body["kind"] != "computed" or body["value"] == value, body
+    assert body["kind"] in ("computed", "asked", "unable"), body
+
+
+async def test_what_is_counted_keeps_its_decimals(said):
+    body = await said("log 7,5 km of swimming")
+    assert "7.5 " in body["text"], body
