@@ -209,7 +209,7 @@ def _short_year_at(page: Page, at: int) -> tuple[int, int] | None:
 
 
 def _century_of(figures: int, now: dt.datetime) -> int:
-    """Return the year that two figures stand for."""
+    """Return the year that two figures mean."""
     year = figures + now.year // _CENTURY * _CENTURY
     return year - _CENTURY if year > now.year + _PIVOT else year
 

@@ -55,7 +55,7 @@ class Page:
         return self._numbers[at]
 
     def _subtracts(self, at: int) -> bool:
-        """Return whether "minus" at ``at`` takes from a value: it is no sign, too."""
+        """Return whether "minus" at ``at`` takes from a value, and so is not its sign, too."""
         negative = self.language.phrases("numbers", "negative").match(self.words, at)
         return negative is not None and self.follows_value(at)
 
