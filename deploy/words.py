@@ -20,6 +20,7 @@ import re
 import string
 import sys
 from argparse import SUPPRESS
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -335,6 +336,7 @@ def _assigned(scope: ast.AST) -> dict[str, list[ast.expr]]:
     return found
 
 
+@cache
 def read_code() -> dict[Text, list[tuple[str, int]]]:
     """Return each message of the code, with the places where it is said."""
     found: dict[Text, list[tuple[str, int]]] = {}
