@@ -84,11 +84,7 @@ class ChosenCell:
 
 _ATTACKS: Final = Path(__file__).with_name("attacks.toml")
 LOOPS: Final = 0.05  # seconds after which a method that loops has to be ended; every start pays
-_LOOP: Final = """
-def m(self):
-    while True:
-        pass
-"""
+_LOOP: Final = "def m(self):\n    while True:\n        pass\n"
 
 
 def _read_attacks(kind: str) -> dict[str, str]:
