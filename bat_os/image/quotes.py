@@ -89,7 +89,7 @@ def ask(text: str, language: str = "en") -> Question:
     words: dict[str, float] = {}
     names = set()
     for at, word in enumerate(said):
-        if is_small(word) or word.casefold() in spoken or (not at and _is_misspelt(word)):
+        if is_small(word, language) or word.casefold() in spoken or (not at and _is_misspelt(word)):
             continue
         root = base_of(word, language)
         words[root] = LIGHT if _is_light(word) else 1.0
