@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bat_os.documents.chunking import split_sentences
+from bat_os.documents.chunking import PAIRS, split_sentences
 from bat_os.documents.readers import line_of
 from bat_os.errors import ArgumentsError
 from bat_os.image import memory
@@ -30,7 +30,17 @@ from bat_os.image.facts import (
     subject_of,
     words_of,
 )
-from bat_os.image.quotes import ask, has_answer, is_answer, lines_of, match, weigh
+from bat_os.image.quotes import (
+    SAME,
+    Question,
+    ask,
+    covers,
+    has_answer,
+    is_answer,
+    lines_of,
+    match,
+    weigh,
+)
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
@@ -215,7 +225,7 @@ async def _prepare(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A sentence of a document that answers a question."""
+    """A sentence of a document, or the answer of a pair, that answers a question."""
 
     sentence: str
     passage: str
@@ -224,6 +234,11 @@ class Found:
     score: float
     line: int = 0  # of the file; 0 if it is not known
     label: tuple[str, ...] = ()  # oids of the grants that it was read through
+
+    @property
+    def is_codex(self) -> bool:
+        """Whether the program itself brought it."""
+        return self.doc_id.startswith("codex:")
 
     @property
     def path(self) -> str:
@@ -237,13 +252,37 @@ class Found:
 
 
 async def recall_documents(mind: Mind, question: str, *, language: str = "en") -> Found | None:
-    """Return the sentence of the taught documents that answers a question best, or None.
+    """Return what answers a question best: of the taught documents, else of the codex, or None.
 
-    None if no sentence surely does: most questions have no answer in what was taught.
+    None if nothing surely does: most questions have no answer in what was taught.
     """
     asked = ask(question, language)
     if not asked.words:
         return None
+    return (
+        await _recall_pair(mind, question, asked, kind="document", filters={"form": PAIRS})
+        or await _recall_sentence(mind, question, asked)
+        or await _recall_pair(mind, question, asked, kind="codex")
+    )
+
+
+async def _recall_pair(mind: Mind, question: str, asked: Question, **where: Any) -> Found | None:
+    """Return the answer of the pair whose question is this one."""
+    found = await mind.catalog.search([question], top_k=PASSAGES, **where)
+    hits = [hit for hit in found if covers(asked, " ".join(hit.pair))]
+    if not hits:
+        return None
+    rows = await mind.catalog.embed([question, *(hit.pair[0] for hit in hits)])
+    near = (rows[1:] @ rows[0]).tolist()
+    cosine, hit = max(zip(near, hits, strict=True), key=lambda one: one[0])
+    if cosine < SAME:
+        return None
+    at = line_of(hit.lines, hit.text, hit.text)
+    answer = hit.pair[1]
+    return Found(answer, answer, hit.title, hit.doc_id, round(cosine, 4), at, hit.label)
+
+
+async def _recall_sentence(mind: Mind, question: str, asked: Question) -> Found | None:
     hits = await mind.catalog.search([question], top_k=PASSAGES, kind="document")
     lines = [
         (line, hit)

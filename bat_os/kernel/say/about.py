@@ -100,7 +100,7 @@ async def find_learned(
 
     def stems(said: str) -> frozenset[str]:
         each = said.replace("_", " ").replace(".", " ").split()
-        return frozenset(base_of(word, language) for word in each if not is_small(word))
+        return frozenset(base_of(word, language) for word in each if not is_small(word, language))
 
     wanted = stems(words)
     known = await mind.image.transact(

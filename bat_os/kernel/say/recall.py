@@ -323,6 +323,8 @@ def _quoted(found: memory.Found, language: str) -> Answer:
     title = found.title
     if found.line and found.path:
         title = text(language, "memory.place", path=found.path, line=str(found.line))
+    if found.is_codex:
+        title = text(language, "memory.codex", name=title)
     said = text(language, "memory.document", text=found.sentence, title=title)
     source = {"kind": "document", "title": title, "text": found.passage}
     source |= {"label": " ".join(found.label)} if found.label else {}

@@ -87,7 +87,7 @@ class Talk:
         if (number := _chosen(heard)) and number <= len(question["choices"]):
             return await self._choose(heard, question, number - 1)
         if name == "yes":
-            return await self._agree(heard, question)
+            return await self._agree(heard, question) or replies.ask_again(heard)
         if name in ("no", "cancel"):
             last = len(question["choices"]) - 1
             refused = await self._choose(heard, question, last) if "waits_for" in question else None

@@ -90,7 +90,9 @@ def _with_unit(one: Act, number: float, unit: str) -> str:
 def bases_of(one: Asked, thing: str) -> frozenset[str]:
     """Return the stems of what a counter is called: "swam" and "swimming" are one."""
     words = re.findall(r"[^\W_]+", thing)
-    return frozenset(base_of(word, one.language) for word in words if not is_small(word))
+    return frozenset(
+        base_of(word, one.language) for word in words if not is_small(word, one.language)
+    )
 
 
 async def _find_counter(one: Act, thing: str, unit: str = "") -> str | None:
