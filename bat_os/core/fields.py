@@ -207,6 +207,8 @@ class Verb:
     # it ``reads`` and changes nothing; with ``past`` it can also be asked of another moment, with
     # ``at``
     access: Literal["writes", "reads", "past"] = "writes"
+    # it keeps what it has done as it goes: a request with a key that was killed does what is left
+    in_steps: bool = False
     needs_home: bool = True  # on the command line it needs a home directory that can be used
     seconds: float = 10.0  # how long a client waits for the answer
     # the fields of a request's body by name, and what those are that need not be given

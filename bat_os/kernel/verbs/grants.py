@@ -72,9 +72,9 @@ async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
 async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """End a grant and all that are a part of it; their objects stay, and reach nothing."""
+    now = time.time()
     ended = await mind.image.transact(
-        lambda root: grants.revoke(root, request.target, time.time()),
-        note=f"revoke {request.target}"[:70],
+        lambda root: grants.revoke(root, request.target, now), note=f"revoke {request.target}"[:70]
     )
     return {"revoked": [each.name or each.oid for each in ended]}
 
@@ -101,9 +101,10 @@ async def list_flows(mind: KernelContext, request: Request, say: Say) -> dict[st
 
 async def allow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Let what was read through ``body.source`` be sent through ``body.sink``."""
+    now = time.time()
 
     def work(root: Root) -> dict[str, Any]:
-        flow = flows.Flow(*_ends_of(root, request), time.time(), request.caller)
+        flow = flows.Flow(*_ends_of(root, request), now, request.caller)
         flows.allow(root, flow)
         return _show_flow(mind, root, flow)
 
