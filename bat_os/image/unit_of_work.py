@@ -77,6 +77,7 @@ class UnitOfWork:
         was_begun: An earlier kernel had committed a part of it when it was killed.
         is_final: The answer is stored. False: the same request may get another one, later.
         is_overtaken: What its answer is made of is not so any more.
+        let_go: Called when what comes may take long, or wait for others.
         lost: Called when the request has to be answered anew.
         done: Called with the unit when it is committed.
     """
@@ -86,6 +87,7 @@ class UnitOfWork:
         self.steps: list[Step] = []
         self.is_split = self.is_direct = is_direct
         self.is_final, self.is_overtaken, self.was_begun = True, False, False
+        self.let_go: Callable[[], object] = lambda: None
         self.lost: list[Callable[[], object]] = []
         self.done: list[Callable[[UnitOfWork], object]] = []
         self._image, self._task = image, asyncio.current_task()
@@ -124,6 +126,7 @@ class UnitOfWork:
     async def flush(self) -> None:
         """Commit what was gathered, because others have to see it now."""
         self.is_split = True
+        self.let_go()
         if self.steps:
             await self._commit(self._keep())
 

@@ -21,6 +21,7 @@ from bat_os.core.protocol import unpack
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import REQUESTS
 from bat_os.errors import ConflictError, EffectUnknownError
+from bat_os.failpoints import cross
 from bat_os.image import answered
 from bat_os.image.unit_of_work import UnitOfWork, gather, unit_of
 
@@ -59,6 +60,7 @@ class Once:
     def __init__(self, mind: KernelContext) -> None:
         self._mind = mind
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._place = asyncio.Lock()  # held while an answer is committed
 
     async def answer(
         self, request: Request, handle: Callable[[], Awaitable[Mapping[str, Any]]]
@@ -90,9 +92,7 @@ class Once:
                 if unit.was_begun and request.type != "say":  # which looks for what came of it
                     raise interrupted(request)
                 try:
-                    with gather(unit):
-                        body = await handle()
-                    return await self._settle(unit, body)
+                    return await self._answer_with(unit, handle, alone=left < TRIES - 1)
                 except ConflictError:
                     if not (left and unit.is_overtaken):
                         raise
@@ -100,12 +100,42 @@ class Once:
                         forget()
         raise AssertionError  # the last try returns or raises
 
+    async def _answer_with(
+        self, unit: UnitOfWork, handle: Callable[[], Awaitable[Mapping[str, Any]]], *, alone: bool
+    ) -> dict[str, Any]:
+        """Answer, and commit that; ``alone`` keeps the others from committing in between.
+
+        So who was overtaken once is not overtaken again by them. What waits for others, such as a
+        mission, lets them go first.
+        """
+        is_held = False
+
+        def let_go() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._place.release()
+
+        unit.let_go = let_go
+        try:
+            if alone:
+                is_held = await self._place.acquire()
+            with gather(unit):
+                body = await handle()
+            if unit.steps and not is_held:
+                is_held = await self._place.acquire()
+            return await self._settle(unit, body)
+        finally:
+            let_go()
+
     async def _settle(self, unit: UnitOfWork, body: Mapping[str, Any]) -> dict[str, Any]:
-        changes = bool(unit.steps)
+        if not unit.steps:
+            return await unit.settle(body)
+        cross("answer.before")
         done = await unit.settle(body)
-        if changes:  # others look only when they are told, and could not see it before
-            about = self._mind.orchestrator
-            about.wake()
-            if about.performer is not None:
-                about.performer.wake()
+        cross("answer.stored")
+        about = self._mind.orchestrator  # others could not see it when they were told to look
+        about.wake()
+        if about.performer is not None:
+            about.performer.wake()
         return done

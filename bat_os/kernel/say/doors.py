@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bat_os.core.scopes import demand, demand_message
 from bat_os.errors import RemoteError
 from bat_os.image import missions
-from bat_os.image.unit_of_work import flush, unit_of
+from bat_os.image.unit_of_work import flush, gather, unit_of
 from bat_os.kernel.learning import asking
 from bat_os.kernel.once import Once, interrupted
 from bat_os.kernel.say.leave import labelled
@@ -83,8 +83,13 @@ class Doors:
     ) -> Mapping[str, Any] | None:
         """Answer what a mission asks leave for; return its last reply, None after a no."""
         await flush(self.image)
-        if not await asking.answer(mind, self.scheduler, mission_id, way, by=caller):
-            return None
+        with gather(None):  # it goes on from what is committed
+            # It does already if a kernel was killed before it could answer this yes.
+            goes_on = not await asking.is_waiting(mind, mission_id)
+            if not (
+                goes_on or await asking.answer(mind, self.scheduler, mission_id, way, by=caller)
+            ):
+                return None
         return await self.scheduler.result(mission_id, say)
 
     async def stored(self, request: Request) -> tuple[Brief, Mapping[str, Any]] | None:

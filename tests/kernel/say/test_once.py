@@ -227,3 +227,12 @@ async def test_a_key_belongs_to_one_request(dispatcher):
     await ask(dispatcher, "say", "k", body={"text": "add milk to my shopping list"})
     with pytest.raises(KeyReusedError):
         await ask(dispatcher, "say", "k", body={"text": "add soap to my shopping list"})
+
+
+async def test_many_who_add_to_one_list_at_once_are_not_refused(dispatcher):
+    texts = [f"add thing{number} to my shopping list" for number in range(16)]
+    await asyncio.gather(*(ask(dispatcher, "say", text, body={"text": text}) for text in texts))
+    shown = await ask(
+        dispatcher, "send", "", target="lists_obj", selector="show", args=("shopping",)
+    )
+    assert sorted(decode_reply(shown)[2]["result"]) == sorted(f"thing{n}" for n in range(16))
