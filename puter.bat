@@ -1,12 +1,12 @@
 @echo off
 rem Start BAT OS: puter.bat --help says what else it does.
-rem Only finds a Python, by running it. bat_os\cli\setup.py does the rest: it makes .venv,
+rem Only finds a Python, by running it. bat_os\cli\entry.py does the rest: it makes .venv,
 rem installs what is missing, starts the watchdog and runs the client.
 setlocal EnableExtensions DisableDelayedExpansion
 set "HERE=%~dp0."
 set FIRST=%1
 set "CHECK=import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
-set "BOOT=import sys; sys.path.insert(0, sys.argv.pop(1)); from bat_os.cli.setup import main; sys.exit(main())"
+set "BOOT=import sys; sys.path.insert(0, sys.argv.pop(1)); from bat_os.cli.entry import main; sys.exit(main())"
 
 rem The usual case: .venv is there, and its Python runs.
 if not exist "%HERE%\.venv\.setup\venv" goto find

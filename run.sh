@@ -1,7 +1,7 @@
 #!/bin/sh
 # Start BAT OS: `./run.sh --help` says what else it does.
 #
-# Only finds a Python. bat_os/cli/setup.py does the rest: it makes .venv, installs what is
+# Only finds a Python. bat_os/cli/entry.py does the rest: it makes .venv, installs what is
 # missing, starts the watchdog and becomes the client.
 set -eu
 unset CDPATH PYTHONHOME
@@ -24,7 +24,7 @@ hand_over() {
     python=$1
     shift
     exec "$python" -I -c 'import sys; sys.path.insert(0, sys.argv.pop(1))
-from bat_os.cli.setup import main; sys.exit(main())' "$here" "$@"
+from bat_os.cli.entry import main; sys.exit(main())' "$here" "$@"
 }
 
 # The usual case: .venv is there, complete, and its Python is still the one it was made with.

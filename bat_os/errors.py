@@ -419,3 +419,10 @@ class RemoteError(BatError):
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__(str(body.get("message", "")))
         self.body = body
+
+
+def as_fault(error: BaseException) -> BatError:
+    """Return what a client is answered for an exception that nothing of ours raised on purpose."""
+    if isinstance(error, MemoryError):
+        return BusyError("the daemon has no memory left for this; ask again when it has", 10_000)
+    return BatError("internal error; the daemon's log has the details")

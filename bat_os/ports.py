@@ -14,7 +14,7 @@ from bat_os.core.prompts import Prompt as Prompt
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -380,6 +380,14 @@ class Survey:
 
 
 @runtime_checkable
+class WideDriver(Driver, Protocol):
+    """A driver of places that may reach so far that only a person brings them up."""
+
+    def may_offer(self, what: str) -> bool:
+        """Return whether a question may offer a grant of it for good. Blocks."""
+
+
+@runtime_checkable
 class WatchedDriver(Driver, Protocol):
     """A driver of places whose files change by themselves, and can be watched."""
 
@@ -428,6 +436,12 @@ class ServerDriver(Driver, Protocol):
 
     def stats(self) -> list[dict[str, Any]]:
         """Return ``name``, ``state`` and ``said``, its last line, of each server that was used."""
+
+    def end(self, scope: Mapping[str, Any], live: Iterable[Mapping[str, Any]]) -> None:
+        """End the server of a scope, unless one of the ``live`` scopes has the same one.
+
+        Those that wait for it get an error. It starts again once a person has met it anew.
+        """
 
     def close(self) -> None:
         """End all servers; those that wait for them get an error. Idempotent."""

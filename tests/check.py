@@ -1,8 +1,11 @@
-"""Run every gate, the quickest first; ``python tests/check.py [options for pytest]``.
+"""Run every gate; ``python tests/check.py [--quick] [options for pytest]``.
 
-Stops at the first gate that fails, with its exit status. Says which one runs and how long it
-took. pytest is the last, and the last line is its own, after the ten slowest tests. Without options
-two processes share the tests.
+The gates run side by side. If one fails, this stops with its exit status; else pytest is the last,
+and the last line is its own, after the ten slowest tests. Without a test file in the options,
+several processes share all tests, and begin with the files that took longest (tests/seconds.json).
+
+``--quick`` runs what the change reaches, the nearest first, as far as it fits into two minutes,
+and a smoke test of the main job; it says what it left out.
 """
 
 from __future__ import annotations
@@ -12,12 +15,21 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.nearest import SMOKE, choose, find_changes, rank, read_seconds  # noqa: E402 - the path
+
 TOOLS = Path(sys.executable).parent  # of the virtual environment; not resolved
 SHELLCHECK = str(TOOLS / ("shellcheck.exe" if sys.platform == "win32" else "shellcheck"))
-PROCESSES = 2  # that share the tests; a model may be loaded in each
+# That share the tests, and so many for a core: a third of the time a test waits for a process.
+PROCESSES, A_CORE = 3, 2
+QUICK = (
+    75.0  # seconds of each of two processes; the gates and the start take the rest of two minutes
+)
 # import-linter has no ``python -m`` form that reads its settings.
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
 
@@ -28,33 +40,75 @@ GATES = {
     "import-linter": [sys.executable, "-c", LINT_IMPORTS],
     "mypy": [sys.executable, "-m", "mypy", "--no-error-summary"],
 }
+PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=10"]
 
 
 def main() -> int:
     """Return the first exit status that is not zero, or pytest's."""
-    for name, command in GATES.items():
-        started = time.monotonic()
-        gate = subprocess.run(
-            command, cwd=ROOT, check=False, capture_output=True, text=True, encoding="utf-8"
-        )
-        verdict = "failed" if gate.returncode else "passed"
-        say(f"{name:<14}{verdict}  {time.monotonic() - started:.1f} s")
-        if gate.returncode:
-            say(gate.stdout + gate.stderr)
-            return gate.returncode
+    options = sys.argv[1:]
+    quick = "--quick" in options
+    with ThreadPoolExecutor(2) as pool:
+        compiling = pool.submit(compile_package)
+        for name, verdict in zip(GATES, pool.map(run_gate, GATES.values()), strict=True):
+            status, said, seconds = verdict
+            say(f"{name:<14}{'failed' if status else 'passed'}  {seconds:.1f} s")
+            if status:
+                pool.shutdown(cancel_futures=True)
+                say(said)
+                return status
+        compiling.result()
     say("pytest")
-    # A file stays in one process, with the kernel that its tests share.
-    share = ["-n", str(min(PROCESSES, os.cpu_count() or 1)), "--dist", "loadfile"]
-    pytest = [sys.executable, "-m", "pytest", "-q", "--durations=10", *(sys.argv[1:] or share)]
-    return subprocess.run(pytest, cwd=ROOT, env=keep_bytecode(), check=False).returncode
+    options = [one for one in options if one != "--quick"]
+    words = [*choose_quick(), *options] if quick else [*share(options), *options]
+    return subprocess.run([*PYTEST, *words], cwd=ROOT, env=keep_bytecode(), check=False).returncode
+
+
+def run_gate(command: list[str]) -> tuple[int, str, float]:
+    """Return the status of a gate, what it printed, and its seconds."""
+    started = time.monotonic()
+    gate = subprocess.run(
+        command, cwd=ROOT, check=False, capture_output=True, text=True, encoding="utf-8"
+    )
+    return gate.returncode, gate.stdout + gate.stderr, time.monotonic() - started
+
+
+def share(options: list[str]) -> list[str]:
+    """Return the options by which processes share the tests, unless some were chosen.
+
+    A file stays in one process, with the kernel that its tests share. The longest begin, so that
+    no process is alone with one in the end.
+    """
+    if any(not one.startswith("--times") for one in options):
+        return []
+    processes = min(PROCESSES, A_CORE * (os.cpu_count() or 1))
+    return ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
+
+
+def choose_quick() -> list[str]:
+    """Return the tests that are nearest to the change, and say what is left out."""
+    changed, where = find_changes()
+    ranked = rank(changed)
+    processes = min(2, os.cpu_count() or 1)
+    chosen, left = choose(ranked, QUICK * processes)
+    seconds = read_seconds()
+    say(f"{len(changed)} changed files ({where}) reach {len(ranked)} files of tests")
+    say(f"  these run: {len(chosen)}, the nearest, and {len(SMOKE)} tests of the main job")
+    if left:
+        minutes = sum(seconds.get(name, 0.0) for name in left) / 60
+        farthest = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+        say(f"  left out: {len(left)}, about {minutes:.0f} minutes of one process ({farthest})")
+    say("  ./run.sh test runs all")
+    smoke = [test for test in SMOKE if test.partition("::")[0] not in chosen]
+    return ["-n", str(processes), "--dist", "loadfile", *chosen, *smoke]
+
+
+def compile_package() -> None:
+    """Write the bytecode: the tests start a thousand processes, and each would compile it all."""
+    compileall.compile_dir(ROOT / "bat_os", quiet=2)
 
 
 def keep_bytecode() -> dict[str, str]:
-    """Return the environment without a ban on bytecode files, once they are written.
-
-    The tests start some thousand processes; without these files each compiles the whole package.
-    """
-    compileall.compile_dir(ROOT / "bat_os", quiet=2)
+    """Return the environment without a ban on bytecode files."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 

@@ -13,20 +13,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["LANGUAGE"] = os.environ["LC_ALL"] = "C.UTF-8"
 
 from bat_os.engines.minilm import packaged_embedder
-from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
+from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, prepare_home, write_script
 
 # A run in the background of a shell ignores SIGINT; the processes under test must not inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared machines stall now and then; a slow draw is no finding. The same draws everywhere: what
-# fails on one machine fails on all (the campaign is what looks further).
-settings.register_profile(
-    "shared",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-    max_examples=60,
-    derandomize=True,
-)
+# fails on one machine fails on all. ``--hypothesis-profile=long`` looks further.
+SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "derandomize": True}
+settings.register_profile("shared", max_examples=20, **SHARED)
+settings.register_profile("long", max_examples=200, **SHARED)
 settings.load_profile("shared")
 
 
@@ -40,8 +36,15 @@ async def minilm():
     await embedder.close()
 
 
+@pytest.fixture(scope="session")
+def prepared_home(tmp_path_factory):
+    """The home that ``prepare_home`` copies, of this process of the tests."""
+    return tmp_path_factory.mktemp("prepared") / "home"
+
+
 @pytest.fixture
-def kernel_process(tmp_path):
+def kernel_process(tmp_path, prepared_home):
+    prepare_home(tmp_path / "home", prepared_home)
     made = KernelProcess(tmp_path / "home", write_script(tmp_path / "script.jsonl", ANSWERS))
     yield made
     made.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import replace
@@ -27,6 +28,26 @@ ANSWERS = {
     "def never_works(self": " return undefined_name_here + another",
     "def slow_one(self": " return 1",
 }
+
+
+def prepare_home(home, prepared):
+    """Put a home there that has awakened already, which takes a second; a copy takes none.
+
+    ``prepared`` is made once and then copied from. Its image, and so its identity, is the same in
+    each copy: two homes of one test are not to come from here both.
+    """
+    if not prepared.exists():
+        draft = prepared.with_name(f"{prepared.name}.{os.getpid()}")
+        kernel = KernelProcess(draft, write_script(draft.with_suffix(".jsonl"), ANSWERS)).start()
+        asyncio.run(kernel.until_ready())
+        kernel.stop()
+        draft.rename(prepared)
+    copy_home(prepared, home)
+
+
+def copy_home(source, home):
+    """Copy a home that nobody serves, without its sockets."""
+    shutil.copytree(source, home, ignore=shutil.ignore_patterns("run"))
 
 
 def write_script(path, answers):

@@ -127,6 +127,15 @@ class Postgres:
         finally:
             self._ask(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
 
+    def fill_disk(self):
+        """Have the database answer each record as it does on a full disk."""
+        self._ask(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$; "
+            "CREATE TRIGGER full_disk BEFORE INSERT ON object_state EXECUTE FUNCTION refuse()",
+            of=self.name,
+        )
+
     def fill(self, file, blobs):
         """Copy a file of ZODB, with its blobs, into the database."""
         at = self.server
@@ -146,12 +155,12 @@ class Postgres:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", self.name
         )
 
-    def _ask(self, text, *values):
+    def _ask(self, text, *values, of=""):
         import psycopg2  # here: it may be missing
 
         at = self.server
         connection = psycopg2.connect(
-            host=at.hostname, port=at.port, user=at.username, dbname=at.path.strip("/")
+            host=at.hostname, port=at.port, user=at.username, dbname=of or at.path.strip("/")
         )
         connection.autocommit = True
         with contextlib.closing(connection), connection.cursor() as cursor:

@@ -77,6 +77,12 @@ def test_the_error_tree_in_the_docstring_is_the_tree_of_the_classes():
     assert drawn == real
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=name_module)
+def test_a_folder_says_more_than_its_name(path):
+    said = ast.get_docstring(parse(path)) or ""
+    assert len(said.split()) > 4, said
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_at_the_top_only_hands_over(name):
     assert count_lines(ROOT / name) <= MAX_SCRIPT
@@ -102,6 +108,36 @@ def imports_of(path: Path) -> set[Path]:
     return {module for module in imported if module.exists() and module != path}
 
 
+def imported_by_text(path: Path) -> set[Path]:
+    """Return the modules of the package that ``import_module`` gets as text.
+
+    Of a name that is made at run time, all modules of its folder count.
+    """
+    found: set[Path] = set()
+    for node in ast.walk(parse(path)):
+        if not isinstance(node, ast.Call) or "import_module" not in ast.unparse(node):
+            continue
+        for name in node.args:  # also of what hands it on, such as ``to_thread``
+            parts = name.values if isinstance(name, ast.JoinedStr) else [name]
+            text = str(getattr(parts[0], "value", "")) if parts else ""
+            if text.startswith("bat_os."):
+                place = ROOT.joinpath(*text.removesuffix(".").split("."))
+                found |= set(place.glob("*.py")) if len(parts) > 1 else {place.with_suffix(".py")}
+    return {module for module in found if module.exists() and module != path}
+
+
+def test_a_module_that_is_imported_by_the_text_of_its_name_is_seen(tmp_path):
+    path = tmp_path / "reader.py"
+    path.write_text(
+        "from importlib import import_module\nimport importlib\n"
+        'import_module("bat_os.cli.main")\nimport_module("json")\n'
+        'importlib.import_module(f"bat_os.natives.{where}")\n'
+    )
+    found = imported_by_text(path)
+    assert {PACKAGE / "cli" / "main.py", PACKAGE / "natives" / "clock.py"} <= found
+    assert not [one for one in found if not one.is_relative_to(PACKAGE)]
+
+
 IMPORTS = {path: imports_of(path) for path in MODULES}
 
 
@@ -119,7 +155,7 @@ def test_an_error_says_what_is_wrong_and_names_no_class_of_ours(path):
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    waiting = {path: set(targets) for path, targets in IMPORTS.items()}
+    waiting = {path: targets | imported_by_text(path) for path, targets in IMPORTS.items()}
     while leaves := [path for path, targets in waiting.items() if not targets]:
         for leaf in leaves:
             del waiting[leaf]

@@ -39,6 +39,7 @@ from bat_os.sentence.phrasebook import as_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+    from importlib.resources.abc import Traversable
 
     from bat_os.image.catalog import Kind
     from bat_os.image.store import ImageStore
@@ -184,13 +185,17 @@ def read_codex(text: str = "") -> list[dict[str, str]]:
 
 def read_seeds() -> tuple[Seed, ...]:
     """Return the seed library."""
-    return parse_seeds(_seed_text())
+    texts = (part.read_text(encoding="utf-8") for part in _seed_files())
+    return tuple(seed for text in texts for seed in parse_seeds(text))
 
 
 def _seed_text() -> str:
-    parts = sorted(_SEEDS.iterdir(), key=lambda part: part.name)
-    texts = [part.read_text(encoding="utf-8") for part in parts if part.name.endswith(".toml")]
-    return "\n".join(texts)
+    return "\n".join(part.read_text(encoding="utf-8") for part in _seed_files())
+
+
+def _seed_files() -> list[Traversable]:
+    parts = (part for part in _SEEDS.iterdir() if part.name.endswith(".toml"))
+    return sorted(parts, key=lambda part: part.name)
 
 
 def read_vectors() -> ShippedVectors | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import bat_os
 from bat_os.app.cells import make_cell
@@ -32,6 +34,7 @@ from bat_os.kernel.verbs.models import make_model_verbs
 from bat_os.method.guardian import PersistenceGuardian
 from bat_os.models.roster import Roster
 from bat_os.world import desktop
+from bat_os.world.fence import Fence
 from bat_os.world.files import Files
 from bat_os.world.mcp.driver import Mcp
 from bat_os.world.shell import Shell
@@ -96,7 +99,7 @@ def assemble(
         guardian=PersistenceGuardian(),
         personas=shorten_prompts(PERSONAS, models.profile.limits.system_chars),
         options=settings,
-        drivers=_drivers(settings),
+        drivers=_drivers(settings, home),
         home_id="" if home.trial else (cluster or home).read_id(),
         cluster=cluster,
         kernel_id=home.read_id()[:12] if cluster else "",
@@ -122,11 +125,22 @@ def _cluster(home: Home, settings: Settings) -> Cluster | None:
     return FolderCluster(home.path / where)
 
 
-def _drivers(settings: Settings) -> dict[str, Driver]:
+def _drivers(settings: Settings, home: Home) -> dict[str, Driver]:
     """Return the ways into the world; files come last, for they claim what no other does."""
-    web = Web(cache_seconds=settings.web_cache_seconds)
-    every: tuple[Driver, ...] = (web, Mcp(), Shell(), Files())
+    web, fence = Web(cache_seconds=settings.web_cache_seconds), _fence(settings, home)
+    every: tuple[Driver, ...] = (web, Mcp(fence), Shell(fence=fence), Files(fence))
     return {driver.name: driver for driver in every}
+
+
+def _fence(settings: Settings, home: Home) -> Fence:
+    """Return what keeps every grant away from this home, its image, and the program."""
+    image = urlsplit(settings.image).path if "/" in settings.image else ""
+    named = [image, f"{image}.blob" if image else "", settings.blob_dir]
+    program = bat_os.ROOT if bat_os.is_checkout() else Path(bat_os.__file__).parent
+    # The libraries, where they are of an environment of its own.
+    libraries = [Path(sys.prefix)] if sys.prefix != sys.base_prefix else []
+    own = [home.path, *(home.path / each for each in named if each)]
+    return Fence(own, [program, *libraries])
 
 
 def _steps(mind: KernelContext, models: Models) -> Sequence[Step]:

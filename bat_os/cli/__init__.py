@@ -1,1 +1,1 @@
-"""Parse arguments, wire adapters, run: the only place that names an adapter class."""
+"""The commands: arguments, verbs and how their answers are shown, set-up, the watchdog."""

@@ -66,6 +66,7 @@ class Background:
         self.lock = self.setup.stamps / "later.lock"
         self.state = self.setup.stamps / "later.json"
         self._paused = self.setup.stamps / "paused"
+        self._left_out = self.setup.stamps / "lean"  # for each home of this checkout
         self._environ = environ
 
     def describe(self) -> dict[str, Any]:
@@ -93,12 +94,18 @@ class Background:
         return about | {key: str(known[key]) for key in about if key in known}
 
     def is_lean(self) -> str:
-        """Return why the setting ``lean`` leaves it out; "" if it does not."""
+        """Return why it is left out, by ``setup --lean`` or the setting; "" if it is not."""
         try:
             found = load(self.home.path, self._environ)
         except SettingsError:
             return ""
-        return f"lean is true ({found.origins['lean']})" if found.settings.lean else ""
+        if found.settings.lean:
+            return f"lean is true ({found.origins['lean']})"
+        return "by batos setup --lean" if self._left_out.exists() else ""
+
+    def leave_out(self) -> None:
+        """Leave it out of this checkout until ``resume``, whichever home asks."""
+        self._left_out.touch()
 
     def is_paused(self) -> bool:
         """Return True after ``pause``."""
@@ -112,8 +119,9 @@ class Background:
             time.sleep(0.1)
 
     def resume(self) -> None:
-        """Take back ``pause``."""
+        """Take back ``pause`` and ``leave_out``."""
         self._paused.unlink(missing_ok=True)
+        self._left_out.unlink(missing_ok=True)
 
     def find_obstacle(self) -> str:
         """Return what it waits for now; "" if nothing."""
@@ -267,6 +275,8 @@ async def _setup(ask: Ask) -> Mapping[str, Any]:
     if options.lean:
         require(ask.home)
         await asyncio.to_thread(_set_lean, ask.home, lean=True)
+        if before["state"] != "absent":
+            background.leave_out()
     elif options.later:
         await asyncio.to_thread(background.pause)
     elif options.all:

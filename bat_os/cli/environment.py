@@ -294,9 +294,10 @@ def script_command(name: str, python: str | Path = sys.executable, root: Path = 
 def kernel_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the kernel's environment: ours, with no network for the model libraries.
 
-    Variables that the service manager and the tests set for the watchdog are left out.
+    Variables that the service manager and the tests set for the watchdog are left out, and those
+    that would have Python load other modules than the program's own.
     """
-    ours = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+    ours = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "PYTHONPATH", "PYTHONHOME"}
     if environ.get(FAILPOINT, "").startswith("upgrade."):
         ours.add(FAILPOINT)
     kept = {key: text for key, text in environ.items() if key not in ours}

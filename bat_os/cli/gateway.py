@@ -6,13 +6,16 @@ The setting is looked at again when its file changes, so ``batos open`` restarts
 from __future__ import annotations
 
 import argparse
+import contextlib
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import bat_os
 from bat_os.cli.environment import ROOT, kernel_command, kernel_environ, load
 from bat_os.core.settings import FILE, Settings
 from bat_os.errors import SettingsError
+from bat_os.supervisor.home import read_json, write_json
+from bat_os.supervisor.report import tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
     from bat_os.supervisor.home import Home
     from bat_os.supervisor.keeper import Keeper
+
+WHERE: Final = "run/gateway.json"
+LAST_WORDS: Final = "batos: "  # a process that cannot start begins its message with this
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -45,10 +51,28 @@ def make_keeper(home: Home, environ: Mapping[str, str]) -> Keeper:
         words = kernel_command(home)
         return [*words[: words.index("serve")], "gateway", *words[words.index("serve") + 1 :]]
 
+    log_file = home.path / "log" / "gateway.log"
     return Keeper(
-        "gateway", command, wish.read, log_file=home.path / "log" / "gateway.log",
-        environ=kernel_environ(environ),
+        "gateway", command, wish.read, log_file=log_file, environ=kernel_environ(environ),
+        on_end=lambda code: _note_end(home, code, log_file),
     )  # fmt: skip
+
+
+def read_http(home: Home) -> dict[str, str]:
+    """Return where the gateway of a home is open, ``url``, or why it is not: ``problem``."""
+    facts = read_json(home.path / WHERE)
+    return {name: str(facts.get(name) or "") for name in ("url", "problem")}
+
+
+def _note_end(home: Home, code: int, log_file: Path) -> None:
+    """Note why there is no gateway, unless it has said so itself."""
+    if read_http(home)["problem"]:
+        return
+    last = "".join(tail(log_file, lines=1))
+    said = last.removeprefix(LAST_WORDS) if last.startswith(LAST_WORDS) else ""
+    why = said or f"the gateway ended with status {code}; see {log_file}"
+    with contextlib.suppress(OSError):
+        write_json(home.path / WHERE, {"problem": why})
 
 
 class _Wish:
@@ -74,6 +98,8 @@ class _Wish:
 
     def _describe(self, settings: Settings) -> str:
         if settings.http_port < 0:
+            if read_http(self._home)["problem"]:  # of one that is not wanted any more
+                (self._home.path / WHERE).unlink(missing_ok=True)
             return ""
         from bat_os.supervisor.program import read_program  # as above
 

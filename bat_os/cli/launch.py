@@ -43,7 +43,7 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} stop                    stop it
   {me} VERB ...                what batos VERB does: list, doctor, inspect OBJECT ...
   {me} setup                   say what is installed; --all installs the rest
-  {me} test [options]          run all checks; the options go to pytest
+  {me} test [options]          run all checks, or with --quick those near your change
   {me} --help                  this text; --version says which version this is
 
 A wish that begins with a verb goes in quotes: {me} "find the largest of 3 and 5".

@@ -18,8 +18,8 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from bat_os.cli.language import translate
-from bat_os.cli.terminal import begin_log, guard_streams
-from bat_os.errors import BatError, FormatError, LockedError, SettingsError
+from bat_os.cli.terminal import begin_log, run_guarded
+from bat_os.errors import BatError, DamagedError, FormatError, LockedError, SettingsError
 from bat_os.failpoints import arm
 from bat_os.supervisor.home import Home
 from bat_os.supervisor.restart import (
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 COMPLETING: Final = "_ARGCOMPLETE"  # set by a shell that wants completions
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
-MAX_PIPED: Final = 1 << 20  # bytes of a sentence on standard input
+MAX_PIPED: Final = 1 << 20  # bytes of sentences on standard input
 GRACE: Final = 20.0  # seconds of a shutdown, after which the process ends as it is
 # Seconds that a thread waits for another one to let go of the interpreter. A write goes through
 # several; with Python's 5 ms, a client that floods the event loop makes it ten times slower.
@@ -56,16 +56,15 @@ _SET_UP: Final = "start with ./run.sh, which sets up .venv, or install requireme
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of ``batos``."""
-    return _guard(_run_batos, argv)
+    return run_guarded(lambda: _guard(_run_batos, argv))
 
 
 def chat(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of ``batos-chat``: one sentence, or a conversation."""
-    return _guard(_run_chat, argv)
+    return run_guarded(lambda: _guard(_run_chat, argv))
 
 
 def _guard(run: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
-    guard_streams()
     try:
         from bat_os.cli.environment import UNTRACKED, prefer_sockets, take_mind
 
@@ -101,11 +100,12 @@ def _run_chat(arguments: list[str]) -> int:
             screen = Screen(as_json=options.json, plain=plain, name="/")
             talk = converse(home, screen, options.session, plain=options.plain)
             return asyncio.run(talk)
-        sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="replace")
-    from bat_os.cli.chat.saying import say_once
+        sentence = sys.stdin.buffer.read(MAX_PIPED).decode(errors="surrogateescape")
+    from bat_os.cli.chat.saying import say_each
 
+    piped = [line for line in sentence.splitlines() if line.strip()] if not options.sentence else []
     how = {"session": options.session, "fresh": options.fresh, "call": options.call or ""}
-    return run_interruptible(say_once(home, screen, sentence, **how), screen)
+    return run_interruptible(say_each(home, screen, piped or [sentence], **how), screen)
 
 
 def _run_batos(arguments: list[str]) -> int:
@@ -137,7 +137,7 @@ def _start(arguments: Sequence[str]) -> int:
         settings = load(home.path, os.environ, **overrides).settings
         return serve(Home(home.path, trial=trial), settings, supervised=supervised)
     except BatError as error:
-        if isinstance(error, (SettingsError, LockedError, FormatError)):
+        if isinstance(error, (SettingsError, LockedError, FormatError, DamagedError)):
             status = EXIT_PERMANENT
         return _give_reason(error, error, status, supervised=supervised)
     except OSError as error:

@@ -5,25 +5,42 @@ tracebacks, usage lines. What draws (``console``, ``progress``, the line editor)
 behind the guard, and passes every text through ``show_control`` itself; a test looks for others.
 Standard library only: set-up prints before anything is installed.
 
+What cannot be written (a full disk, an output that is closed) ends the command with one line and
+status 1; a reader that has seen enough ends it without a word.
+
     print ─────────────> Guarded ──┐
     rich, progress, editor ────────┴──> the terminal
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, cast
 
+from bat_os.cli.language import translate
 from bat_os.core.printable import show_control, show_on_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
+
+EXIT_UNWRITABLE: Final = 1
+
+
+class _Closed(io.TextIOBase):
+    """A standard output that was closed before this process began."""
+
+    def write(self, _text: str) -> NoReturn:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class Guarded:
-    """A stream to a terminal that spells out control characters.
+    """A standard stream that says if it cannot be written, and spells controls to a terminal.
 
     Attributes:
         unguarded: The stream itself.
@@ -32,14 +49,21 @@ class Guarded:
     def __init__(self, stream: TextIO) -> None:
         """Write to ``stream``."""
         self.unguarded = stream
+        self._is_terminal = stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.unguarded, name)
 
     def write(self, text: str) -> int:
         """Write a text, and return how many of its characters were written: all."""
-        self.unguarded.write(show_control(text))
+        with _ending():
+            self.unguarded.write(show_control(text) if self._is_terminal else text)
         return len(text)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with _ending():
+            self.unguarded.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write texts one after the other."""
@@ -47,12 +71,42 @@ class Guarded:
             self.write(line)
 
 
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """End this process where standard output cannot be written; nobody would get the answer."""
+    try:
+        yield
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):  # Python flushes it once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough
+            raise SystemExit(0) from None
+        with contextlib.suppress(OSError):
+            code = "STORAGE_FULL" if error.errno == errno.ENOSPC else "batos:"
+            text = translate(f"the answer cannot be written: {error.strerror}")
+            print(code, text, file=sys.stderr)
+        raise SystemExit(EXIT_UNWRITABLE) from error
+
+
 def guard_streams() -> None:
-    """Guard standard output and standard error where they are terminals. Idempotent."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is not None and not isinstance(stream, Guarded) and stream.isatty():
-            setattr(sys, name, Guarded(stream))
+    """Guard standard output, and standard error where it is a terminal. Idempotent."""
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - to the end
+    if not isinstance(sys.stdout, Guarded):
+        sys.stdout = Guarded(cast("TextIO", sys.stdout))
+    if not isinstance(sys.stderr, Guarded) and sys.stderr.isatty():
+        sys.stderr = Guarded(sys.stderr)
+
+
+def run_guarded(run: Callable[[], int]) -> int:
+    """Return the exit status that ``run`` returns, once all that it printed is written."""
+    guard_streams()
+    try:
+        return run()
+    finally:
+        sys.stdout.flush()
 
 
 def unguarded(stream: TextIO) -> TextIO:

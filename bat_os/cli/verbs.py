@@ -102,9 +102,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _carry_out(options, screen)
     except BatError as error:
         return refuse(screen, error)
-    except BrokenPipeError:  # the reader of the pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         return refuse(screen, as_coded(error))
     except KeyboardInterrupt:

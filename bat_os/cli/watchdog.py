@@ -29,13 +29,14 @@ from bat_os.cli.environment import (
     require,
     watchdog_command,
 )
+from bat_os.cli.gateway import LAST_WORDS, make_keeper, read_http
 from bat_os.cli.language import HelpParser, RawFormatter, translate
 from bat_os.cli.progress import Progress
-from bat_os.cli.terminal import begin_log, guard_streams
+from bat_os.cli.terminal import begin_log, run_guarded
 from bat_os.errors import BatError, LockedError, SettingsError, UpgradeError
 from bat_os.failpoints import VARIABLE as FAILPOINT
 from bat_os.failpoints import arm
-from bat_os.supervisor.home import FileLock, is_held, read_json
+from bat_os.supervisor.home import FileLock, is_held
 from bat_os.supervisor.report import Status, read_status, rotate, tail
 from bat_os.supervisor.restart import EXIT_FAILED, EXIT_PERMANENT, RestartPolicy
 
@@ -51,7 +52,6 @@ START_LIMIT: Final = 300.0  # seconds without any answer from the kernel
 WAIT_LIMIT: Final = 15.0  # seconds in which what the daemon waits for is not there
 STOP_LIMIT: Final = 60.0  # seconds; the watchdog kills the kernel after 30
 LOOK: Final = 0.1
-_LAST_WORDS: Final = "batos: "  # a kernel that cannot start begins its message with this
 
 VERBS: Final = """
 verbs:
@@ -68,7 +68,10 @@ To upgrade the program: batos upgrade --help.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status of one command."""
-    guard_streams()
+    return run_guarded(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     prefer_sockets()
     options = _parser().parse_args(argv)
     home = find_home(options.home)
@@ -128,7 +131,6 @@ def _parser() -> argparse.ArgumentParser:
 def run(home: Home, max_restarts: int) -> int:
     """Watch the kernel until it is stopped or given up; return the exit status."""
     from bat_os.cli.background import Background, Worker  # psutil; only here
-    from bat_os.cli.gateway import make_keeper
     from bat_os.cli.upgrade import make_site
     from bat_os.supervisor.notify import Notifier
     from bat_os.supervisor.supervisor import Supervisor
@@ -294,8 +296,8 @@ def _describe_progress(health: dict[str, Any], status: Status | None) -> str:
 def _explain(progress: Progress, reason: str, log: Path) -> int:
     """Say why there is no kernel: by its own message, or by the end of a log; return 1."""
     last = "".join(tail(log, lines=1))
-    if last.startswith(_LAST_WORDS):
-        progress.say(f"BAT OS did not start: {last.removeprefix(_LAST_WORDS)}")
+    if last.startswith(LAST_WORDS):
+        progress.say(f"BAT OS did not start: {last.removeprefix(LAST_WORDS)}")
         return EXIT_FAILED
     progress.say(f"BAT OS did not start: {reason}. The end of {log}:")
     for line in tail(log, lines=15):
@@ -355,11 +357,6 @@ def _await_end(home: Home, patience: float) -> bool:
     return True
 
 
-def where_http(home: Home) -> str:
-    """Return where the gateway of a home is open, or ""."""
-    return str(read_json(home.path / "run" / "gateway.json").get("url") or "")
-
-
 def _local(moment: str) -> str:
     """Return an ISO time as the clock of this machine shows it."""
     try:
@@ -393,8 +390,11 @@ def show_status(home: Home) -> int:
 
         for line in show_cluster(asyncio.run(_ask_health(home)).get("cluster", {})):
             print(translate(f"  cluster  {line}"))
-    if running and (url := where_http(home)):
-        print(translate(f"  http     {url}"))
+    http = read_http(home) if running else {}
+    if http.get("problem"):
+        print(translate(f"  http     closed: {http['problem']}"))
+    elif http.get("url"):
+        print(translate(f"  http     {http['url']}"))
     print(translate(f"  home     {home.path}"))
     print(translate(f"  log      {home.kernel_log}"))
     from bat_os.cli.background import Background, describe  # psutil; not for every command

@@ -1,7 +1,7 @@
-"""Tokens of HTTP clients, and the page's own cookies: kept as SHA-256, for the owner's eyes only.
+"""Tokens of HTTP clients, and what proves the page: kept as SHA-256, for the owner's eyes only.
 
     keys/tokens.json     name -> digest, scope, when it ends
-    keys/pages.json      digest of a page's cookie -> when it ends
+    keys/pages.json      digest of a page's secret -> digest of its cookie, when both end
     run/tokens.json      name -> when it was used last, to the minute
     run/login.json       digest of a code that ``batos open`` wrote: good once, for a minute
     run/open.html        leads a browser to the page with that code, so no command line has it
@@ -17,7 +17,7 @@ import html
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bat_os.client.keys import check_name, read_owned, write_owned, write_private
 from bat_os.core.scopes import PERSON, SCOPES
@@ -33,7 +33,7 @@ DAY: Final = 86_400.0
 MAX_DAYS: Final = 3_650
 CODE_SECONDS: Final = 60.0
 PAGE_SECONDS: Final = 12 * 3600.0
-MAX_PAGES: Final = 100  # cookies that are good at a time; the oldest go first
+MAX_PAGES: Final = 100  # that are open at a time; the oldest go first
 PAGE: Final = "page"  # the name that a page's requests come under; no token may have it
 
 
@@ -46,8 +46,19 @@ class Caller:
 
     @property
     def is_page(self) -> bool:
-        """Return True for the owner's own page, which a cookie proves."""
+        """Return True for the owner's own page, which its secret and its cookie prove."""
         return self.scope == PERSON
+
+
+class Proof(NamedTuple):
+    """What a page shows with each request.
+
+    Cookies go to every port of a host, so another server on this machine gets the cookie. The
+    secret is kept where the browser tells ports apart, and no request carries it by itself.
+    """
+
+    cookie: str  # closed to scripts
+    secret: str
 
 
 class TokenRing:
@@ -141,32 +152,45 @@ class TokenRing:
         write_private(self._way, lead)
         return self._way
 
-    def redeem(self, code: str) -> str:
-        """Return the cookie for a page that has a code; "" if the code is not good."""
+    def redeem(self, code: str) -> Proof | None:
+        """Return the proof for a page that has a code; None if the code is not good."""
         try:
             kept = read_owned(self._code)
             if kept["sha256"] != _digest(code):
-                return ""
+                return None
             self._code.unlink()
             self._way.unlink(missing_ok=True)
             is_good = kept["until"] > time.time()
         except (SettingsError, OSError, KeyError, TypeError):
-            return ""
+            return None
         if not is_good:
-            return ""
-        cookie, now = secrets.token_urlsafe(32), time.time()
-        good = {digest: until for digest, until in self._read(self._pages).items() if until > now}
-        newest = sorted(good.items(), key=lambda item: -item[1])[: MAX_PAGES - 1]
-        write_owned(self._pages, dict(newest) | {_digest(cookie): now + PAGE_SECONDS})
-        return cookie
+            return None
+        proof = Proof(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
+        newest = sorted(self._open_pages().items(), key=lambda item: -item[1]["until"])
+        row = {"cookie": _digest(proof.cookie), "until": time.time() + PAGE_SECONDS}
+        write_owned(self._pages, dict(newest[: MAX_PAGES - 1]) | {_digest(proof.secret): row})
+        return proof
 
-    def find_page(self, cookie: str) -> Caller | None:
-        """Return the owner at a page; None if the cookie is not good. Never raises."""
-        until = self._read(self._pages).get(_digest(cookie), 0.0) if cookie else 0.0
-        return Caller(PAGE, PERSON) if until > time.time() else None
+    def find_page(self, proof: Proof) -> Caller | None:
+        """Return the owner at a page; None if the proof is not good. Never raises.
+
+        All tabs of a browser share the newest cookie, and each has a secret of its own: so a
+        cookie is good for the secret of any page that is open.
+        """
+        known = self._open_pages()
+        is_good = _digest(proof.secret) in known and _digest(proof.cookie) in {
+            row["cookie"] for row in known.values()
+        }
+        return Caller(PAGE, PERSON) if is_good else None
+
+    def _open_pages(self) -> dict[str, Any]:
+        """Return the pages that have not ended; one of an older program is none."""
+        now, known = time.time(), self._read(self._pages)
+        return {secret: row for secret, row in known.items()
+                if isinstance(row, dict) and row["until"] > now}  # fmt: skip
 
     def close_pages(self) -> None:
-        """Make the cookies of all pages useless."""
+        """Make what all pages show useless."""
         self._pages.unlink(missing_ok=True)
 
     def _live(self) -> dict[str, Any]:
@@ -198,7 +222,7 @@ def _checked(path: Path, data: dict[str, Any]) -> dict[str, Any]:
     """Return data of one of the two files, if it has their form."""
     rows = [row if isinstance(row, dict) else {"until": row} for row in data.values()]
     for row in rows:
-        texts = [row.get("sha256", ""), row.get("may", "")]
+        texts = [row.get("sha256", ""), row.get("may", ""), row.get("cookie", "")]
         if type(row.get("until")) not in (int, float) or {*map(type, texts)} != {str}:
             raise SettingsError(f"{path} is not a file of tokens")
     return data

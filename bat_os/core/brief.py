@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,6 +77,7 @@ class Brief:
         )
 
 
+MAX_GOAL: Final = 2_000  # characters of a wish that its sentence for people is made of
 _FIELDS: Final = tuple(field.name for field in fields(Brief))
 
 
@@ -107,8 +109,9 @@ def parameters(brief: Brief) -> tuple[str, ...]:
     }
     nouns = [next(given[noun], noun) if noun in given else noun for noun in nouns]
     names: list[str] = []
+    counts = Counter(nouns)
     for place, noun in enumerate(nouns):
-        many = nouns.count(noun) > 1
+        many = counts[noun] > 1
         name = noun
         if many:
             letter = noun == "number" and place < 26
@@ -136,7 +139,7 @@ def signature(brief: Brief) -> str:
 
 def goal(brief: Brief) -> str:
     """Return the wish as one sentence, for a docstring and for people."""
-    words = brief.text.strip() or brief.selector.strip("_").replace("_", " ")
+    words = brief.text.strip()[:MAX_GOAL] or brief.selector.strip("_").replace("_", " ")
     words = "".join(c if c.isprintable() else " " for c in words)
     words = re.sub(r"\s+", " ", words).rstrip(".!? ").replace('"', "'").replace("\\", " ")
     return f"{words[:1].upper()}{words[1:300]}."

@@ -21,6 +21,8 @@ from bat_os.errors import ArgumentsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bat_os.core.scopes import Scope
+
     Kind = Literal[
         "any", "examples", "file", "flag", "list", "map", "moment", "number", "path", "paths",
         "text", "texts", "whole", "words",
@@ -209,6 +211,10 @@ class Verb:
     access: Literal["writes", "reads", "past"] = "writes"
     # it keeps what it has done as it goes: a request with a key that was killed does what is left
     in_steps: bool = False
+    # what a caller from outside has to be allowed. "": ``read`` for what reads; what writes, as it
+    # opens a path of the caller's, ends the daemon or copies the image, cannot be asked for from
+    # outside. ``stream``: nor can this, which has a route of its own there
+    scope: Scope | Literal["", "stream"] = ""
     needs_home: bool = True  # on the command line it needs a home directory that can be used
     seconds: float = 10.0  # how long a client waits for the answer
     # the fields of a request's body by name, and what those are that need not be given
@@ -221,6 +227,13 @@ class Verb:
         object.__setattr__(self, "body", own | ({"at": AT} if self.access == "past" else {}))
         usual = {name: _usual(item) for name, item in own.items() if not item.required}
         object.__setattr__(self, "usual", usual)
+
+    @property
+    def needs(self) -> str:
+        """The scope that a caller from outside needs; "" where none is enough."""
+        if self.scope == "stream":
+            return ""
+        return self.scope or ("" if self.access == "writes" else "read")
 
     def read_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the body of a request, checked, with a default for what it does not have.

@@ -54,16 +54,16 @@ IDLE_VERBS: Final = (
         reply="n:count what done result:map undo:map",
         note="What is installed passes the audit, the cell and its examples first. `undo`: the "
              "verb that takes it back, with its target, selector and version, or {}.",
-        examples=("3", "3 2"), seconds=MINUTES),
+        examples=("3", "3 2"), seconds=MINUTES, scope="teach"),
     Verb("dismiss", "drop a proposal; the same does not come again", (_N,),
         reply="n:count what quiet:flag",
         note="`quiet`: of this kind nothing more comes for a month, since two of three were "
              "dismissed.",
-        examples=("3",)),
+        examples=("3",), scope="teach"),
     Verb("since", "tell what the mind found since you last asked",
         reply="text " + _PROPOSALS,
         note="`text`: one paragraph, or \"\".",
-        examples=("",)),
+        examples=("",), scope="teach"),
     Verb("canary", "replay what was done before, as it is now or with a change", (
         Field("of", "texts", "OBJECT SELECTOR VERSION, a model, an adapter, or a persona, its "
               "entry and a value", "of*", shown="OF"),
@@ -74,7 +74,7 @@ IDLE_VERBS: Final = (
              "`known` (what was answered), `before`, `after`. `take`, `leave`: the command that "
              "has the change count, or takes it back.",
         examples=("", "genesis_obj double 2", 'alfred voice "You are brief."'), access="reads",
-        seconds=LONG),
+        seconds=LONG, scope="learn"),
     Verb("forge", "train an adapter from what the mind has learned, and see what came of it", (
         Field("do", "text", "status, start, stop, runs, take or undo", "do?", default="status",
               choices=("status", "start", "stop", "runs", "take", "undo")),
@@ -86,6 +86,7 @@ IDLE_VERBS: Final = (
              "next run, or how far this one is. `runs`: the newest first, with what each gate "
              "found. `taken`: one that waited for a yes. `written`: methods that were "
              "written through the adapter that is undone.",
-        examples=("", "start", "stop", "runs", "take 3", "undo 3"), seconds=MINUTES, in_steps=True),
+        examples=("", "start", "stop", "runs", "take 3", "undo 3"),
+        seconds=MINUTES, scope="own", in_steps=True),
 )
 # fmt: on

@@ -73,12 +73,12 @@ OBJECT_VERBS: Final = (
         examples=(
             "genesis_obj double 21", """genesis_obj setSlot '["colour", "red"]'""",
             "greeter_obj greet Ann loud=true", """greeter_obj greet '["Ann"]' '{"loud": true}'"""),
-        access="past"),
+        access="past", scope="send"),
     Verb("brief", "have a mission answer a message, understood or not", (
         *_MESSAGE, KEY, *_BRIEF, _FRESH),
         reply=RESULT,
         note="Before it, `accepted` and an `event` per state; see below.",
-        on="wire"),
+        on="wire", scope="learn"),
     Verb("say", "answer a sentence of a person", (
         Field("text", "text", "what is wanted, in words", required=True, most=MAX_SAID),
         Field("call", "text", "read the sentence as this message: `selector(5)`", most=MAX_TEXT),
@@ -93,7 +93,7 @@ OBJECT_VERBS: Final = (
         "`session` of the envelope names the conversation, and `target` who is meant if the "
         "sentence names nobody. Before it, an `event` with `text` "
         "if a mission begins, and one per state of it.",
-        on="wire", seconds=MINUTES),
+        on="wire", seconds=MINUTES, scope="send"),
     Verb("ask", "say what you want, in words", (
         Field("sentence", "words", "what you want, in words", "sentence+"),
         Field("session", "text", "conversation that it belongs to; the next sentence with this "
@@ -135,7 +135,7 @@ OBJECT_VERBS: Final = (
         _EXAMPLES, IF_SERIAL),
         reply="target selector status version:count sha256:sha source",
         note="Without `selector` it is the first function; `source` has the covenant line.",
-        examples=('genesis_obj treble.py --example "2 gives 6"',), seconds=60),
+        examples=('genesis_obj treble.py --example "2 gives 6"',), seconds=60, scope="teach"),
     Verb("find", "find methods by what they do: learned ones, and those of the library", (
         Field("text", "words", "what it should do, in words", "wish+", required=True,
               most=MAX_TEXT),
@@ -152,7 +152,7 @@ OBJECT_VERBS: Final = (
         reply="waiting?:list target? selector? version?:count status?",
         note="Without `selector` only `waiting`, what waits for a yes.",
         examples=("", 'genesis_obj double --example "4 gives 8"', "genesis_obj double --no"),
-        seconds=60),
+        seconds=60, scope="teach"),
     Verb("export", "write an object or method as JSON, or with --all everything of yours", (
         replace(_TARGET, help="an object, or one method", word="what?", shown="OBJECT[.SELECTOR]"),
         _PERHAPS,
@@ -179,7 +179,7 @@ OBJECT_VERBS: Final = (
                "carried?:map left?:texts",
         examples=("robot.json --as second_robot_obj", "double.json --into genesis_obj",
                   "--all ~/from-batos"),
-        seconds=LONG),
+        seconds=LONG, scope="teach"),
     Verb("import.all", "import what export.all wrote; what is here already stays", (
         Field("folder", "path", "that it wrote", required=True),),
         reply="folder carried:map left:texts",
@@ -202,7 +202,7 @@ OBJECT_VERBS: Final = (
         reply="answer:{type:any body:any} diff:{from:any to:any transactions:any} seconds:num "
               "source kept:map",
         note="Before it, an `event` per state.",
-        examples=("genesis_obj double 21",), seconds=LONG, in_steps=True),
+        examples=("genesis_obj double 21",), seconds=LONG, scope="learn", in_steps=True),
 )
 HISTORY_VERBS: Final = (
     Verb("why", "say where a method or an adapter comes from, and what became of it", (
@@ -232,7 +232,7 @@ HISTORY_VERBS: Final = (
         reply="target selector version:count same:flag sha256:sha replayed:sha source model "
               "seconds:num",
         note="`same`: byte for byte; `replayed`: the SHA-256 now.",
-        on="wire", access="past", seconds=MINUTES),
+        on="wire", access="past", seconds=MINUTES, scope="teach"),
     Verb("versions", "list the versions of a method", _METHOD,
         reply=_VERSIONS,
         examples=("genesis_obj double",), access="past", seconds=MINUTES),
@@ -258,24 +258,24 @@ HISTORY_VERBS: Final = (
         reply=f"{_MOVED} {_NAMES} effects:count adapters:texts",
         note="`effects`: how many that it had wanted were done outside of the image. They stay. "
              "`adapters`: those that learned from it.",
-        examples=("genesis_obj double",), seconds=MINUTES),
+        examples=("genesis_obj double",), seconds=MINUTES, scope="teach"),
     Verb("redo", "bring back an unlearned method, or go to another version", (
         *_METHOD, _VERSION),
         reply=f"{_MOVED} sha256:sha {_NAMES}",
-        examples=("genesis_obj double",), seconds=MINUTES),
+        examples=("genesis_obj double",), seconds=MINUTES, scope="teach"),
     Verb("pin", "hold a method at a version", (
         *_METHOD, _VERSION),
         reply=f"{_MOVED} sha256:sha",
-        examples=("genesis_obj double",), seconds=MINUTES),
+        examples=("genesis_obj double",), seconds=MINUTES, scope="teach"),
     Verb("unpin", "let a method take new versions again", _METHOD,
         reply=_MOVED,
-        examples=("genesis_obj double",), seconds=MINUTES),
+        examples=("genesis_obj double",), seconds=MINUTES, scope="teach"),
     Verb("verify-method", "run a method's examples again, and clear its taint", (
         *_METHOD,
         replace(_EXAMPLES, help="what it has to answer, too")),
         reply=f"{_MOVED} examples:count tainted:map",
         note="`examples`: how many ran.",
-        examples=("genesis_obj double",), seconds=MINUTES),
+        examples=("genesis_obj double",), seconds=MINUTES, scope="teach"),
     Verb("recall", "list or withdraw all methods of one origin", (
         Field("model", "text", "written by this model", "--model", shown="NAME|DIGEST",
               group="origin"),
@@ -290,7 +290,7 @@ HISTORY_VERBS: Final = (
         Field("yes", "flag", "withdraw them; else they are listed", "--yes")),
         reply="methods:list withdrawn:flag recall",
         note="With `undo`: `back`, `left`, `recall`; with nothing: `recalls`, `tainted`.",
-        examples=("--model SmolLM2-135M-Instruct",), seconds=MINUTES),
+        examples=("--model SmolLM2-135M-Instruct",), seconds=MINUTES, scope="own"),
     Verb("diff", "say what changed between two moments, or what two minds differ in", (
         Field("a", "moment", f"{WHEN}; of two minds, that of the first (default: now)", "a?",
               required=True, usual="", shown="A"),
@@ -313,6 +313,7 @@ HISTORY_VERBS: Final = (
         reply="transaction time:num note mission before:{error? message?} after:{error? message?} "
               "transactions:count openings:count",
         note="Before it, an `event` with `text` per opening.",
-        examples=('genesis_obj double 21 --good "2 hours ago"',), access="reads", seconds=600),
+        examples=('genesis_obj double 21 --good "2 hours ago"',), access="reads", seconds=600,
+        scope="teach"),
 )
 # fmt: on

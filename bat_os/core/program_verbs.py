@@ -52,11 +52,11 @@ PROGRAM_VERBS: Final = (
         reply="persona model text tokens:count read:count finished:flag seconds:num",
         note="Before it, an `event` with `text` per piece. `read`: tokens of the prompt; "
              "`finished`: it ended by itself. The oldest messages are left out if all do not fit.",
-        on="wire", seconds=300),
+        on="wire", seconds=300, scope="send"),
     Verb("embed", "return the vectors of texts, as search by meaning has them", (
         Field("input", "list", f"1 to {MAX_TEXTS} texts", required=True),),
         reply="model vectors:list tokens:count",
-        on="wire", access="reads", seconds=60),
+        on="wire", access="reads", seconds=60, scope="send"),
     Verb("uninstall", "stop, remove the service, and say what stays and where", (
         Field("data", "flag", "delete all data of the home, too; asks twice", "--data"),),
         reply="stopped:flag service stays:[what where size:count remove] deleted:texts "

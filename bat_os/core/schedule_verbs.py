@@ -69,6 +69,7 @@ SCHEDULE_VERBS: Final = (
             '"when a PDF appears in ~/inbox"',
             '"when ~/notes changes" learn',
         ),
+        scope="teach",
     ),
     Verb(
         "schedules",
@@ -84,6 +85,7 @@ SCHEDULE_VERBS: Final = (
         reply=f"schedules:[{_ONE}] woken:count",
         note="The next one first.",
         examples=("", "--wake"),
+        scope="teach",
     ),
     Verb(
         "unschedule",
@@ -95,6 +97,7 @@ SCHEDULE_VERBS: Final = (
         reply=f"cancelled:[{_ONE}] transaction",
         note="`undo` takes it back.",
         examples=("3", "--all"),
+        scope="teach",
     ),
     Verb(
         "due",
@@ -106,5 +109,6 @@ SCHEDULE_VERBS: Final = (
         reply="due:[key number:count kind text line moment:num]",
         note="Who subscribes to all events hears of more by `detail.due`.",
         on="wire",
+        scope="send",
     ),
 )

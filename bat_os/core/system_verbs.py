@@ -60,7 +60,7 @@ FAMILY_VERBS: Final = (
         _OF, replace(_NAME, help="of the new object")),
         reply=_FAMILY,
         note="`line`: where lookup goes, from the object on. `transaction` is what `undo` takes.",
-        examples=("vehicle_obj car_obj",)),
+        examples=("vehicle_obj car_obj",), scope="teach"),
     Verb("parents", "show the parents of an object, or set them", (
         _OF,
         Field("parents", "list", "names or oids, in the order of lookup; none shows them",
@@ -69,11 +69,12 @@ FAMILY_VERBS: Final = (
         Field("remove", "flag", "remove them", "--remove", group="how")),
         reply=_FAMILY,
         note="As `derive`; `transaction` is empty where nothing changed.",
-        examples=("car_obj", "car_obj vehicle_obj traits_obj", "car_obj robot_obj --add")),
+        examples=("car_obj", "car_obj vehicle_obj traits_obj", "car_obj robot_obj --add"),
+        scope="teach"),
     Verb("rename", "give an object another name", (_OF, _NAME),
         reply=_FAMILY,
         note="As `derive`.",
-        examples=("car_obj sports_car_obj",)),
+        examples=("car_obj sports_car_obj",), scope="teach"),
     Verb("delete", "delete an object; refused while something refers to it", (
         _OF,
         Field("force", "flag", "slots that held it hold nothing, children get its parents",
@@ -81,7 +82,7 @@ FAMILY_VERBS: Final = (
         reply="object oid:oid referrers:texts transaction",
         note="`referrers`: what referred to it and now does not. A refusal names them in "
              "`details`.",
-        examples=("car_obj", "vehicle_obj --force")),
+        examples=("car_obj", "vehicle_obj --force"), scope="own"),
     Verb("undo", "take back what one transaction changed in objects", (
         Field("transaction", "text", "its id, as derive, delete and diff name it", "transaction",
               required=True),),
@@ -89,7 +90,7 @@ FAMILY_VERBS: Final = (
         note="Slots, parents, names; a new object that has a name is deleted. Methods stay: "
              "`unlearn`, `redo`. Undone again, it is done. `outside`: effects that are taken back, "
              "too; `left`: those that cannot be.",
-        examples=("03f1a2b3c4d5e6f7",), seconds=60),
+        examples=("03f1a2b3c4d5e6f7",), seconds=60, scope="person"),
 )
 KNOWLEDGE_VERBS: Final = (
     Verb("learn", "store documents in the knowledge catalog", (
@@ -105,16 +106,17 @@ KNOWLEDGE_VERBS: Final = (
         reply="doc_id passages:count changed:flag",
         prints="learned:[title doc_id passages:count changed:flag] skipped:[path:any reason:any "
                "count:any] watched?:[path number:count granted] exit_status:count",
-        note="Before it, an `event` with `text` now and then.",
-        examples=("notes.md", "~/papers", "~/notes --watch", "-"), seconds=LONG, in_steps=True),
+        note="Before it, an `event` with `text` now and then.", in_steps=True,
+        examples=("notes.md", "~/papers", "~/notes --watch", "-"), seconds=LONG, scope="teach"),
     Verb("search", "search the knowledge catalog", (
         Field("text", "words", "a question, or words", "words+", required=True, most=MAX_TEXT),
         Field("limit", "whole", "at most so many", "--limit", 5, least=1, most=100),
         Field("kind", "text", "look at these only", "--kind",
               choices=("document", "method", "codex", "seed", "fact")),
         _WHERE),
-        reply="passages:[doc_id title kind:document|method|codex|seed|fact text similarity:cosine]",
-        note="Best first.",
+        reply="passages:[doc_id title kind:document|method|codex|seed|fact text "
+              "similarity:cosine position:count]",
+        note="Best first. `position`: which passage of its document, from 0.",
         examples=('"who hangs upside down?"', "bats --kind document --limit 3"), access="past",
         seconds=60),
     Verb("documents", "list the documents of the catalog", (
@@ -129,11 +131,11 @@ KNOWLEDGE_VERBS: Final = (
               place="client")),
         reply="doc_id forgotten:flag transaction?",
         prints="forgotten:texts",
-        examples=("notes.md",), seconds=60),
+        examples=("notes.md",), seconds=60, scope="person"),
     Verb("reindex", "make all vectors anew, after a change of the embedding model",
         reply="documents:count",
         note="Before it, an `event` with `text` now and then.",
-        examples=("",), seconds=LONG, in_steps=True),
+        examples=("",), seconds=LONG, scope="teach", in_steps=True),
     Verb("discuss", "have ROBIN and BRICK answer a question, from what was learned", (
         Field("text", "words", "a question, in words", "question+", required=True, most=1000),
         Field("seed", "whole", "another one gives another answer", "--seed", 0, least=0,
@@ -144,7 +146,7 @@ KNOWLEDGE_VERBS: Final = (
               "cited:any] grounded:flag note tokens:count asked:num seconds:num",
         note="Before it, an `event` with `persona`, `text` per piece (with `again`: that persona "
              "begins anew). `text` has marks `[n]`",
-        examples=('"should we learn French?"',), aliases=("ask",), seconds=LONG),
+        examples=('"should we learn French?"',), aliases=("ask",), seconds=LONG, scope="send"),
     Verb("talks", "list what was asked and answered", (
         Field("limit", "whole", "how many", "-n --limit", 10, least=1, most=50),),
         reply="talks:list",
@@ -181,7 +183,7 @@ KNOWLEDGE_VERBS: Final = (
               choices=("", "set", "undo", "redo"))),
         reply="target entries:[key value:any default:any version:count takes about versions:list]",
         note="Without `key` all entries.",
-        on="wire", seconds=60),
+        on="wire", seconds=60, scope="teach"),
 )
 MISSION_VERBS: Final = (
     Verb("missions", "list missions, the newest first; have one go on", (
@@ -198,13 +200,13 @@ MISSION_VERBS: Final = (
               choices=("", *STATES), shown="STATE"),
         Field("before", "text", "the page after this mission")),
         reply="missions:[brief_id state seq:count target selector accepted:num attempts:count "
-              "problem label?:texts waits?] before",
+              "problem label?:texts waits? whole?] before",
         prints="missions?:[brief_id state seq:count target selector accepted:num attempts:count "
-               "problem label?:texts waits?] before? result?:any printed? status? learned?:flag "
-               "model_calls?:count tokens?:count target? selector? args?:list kwargs?:map "
-               "seconds?:num brief_id? why? label?:texts refused?:flag",
+               "problem label?:texts waits? whole?] before? result?:any printed? status? "
+               "learned?:flag model_calls?:count tokens?:count target? selector? args?:list "
+               "kwargs?:map seconds?:num brief_id? why? label?:texts refused?:flag",
         note='`before`, for the next page, or "". `waits` is `leave` of one that goes on '
-             'after a yes.',
+             'after a yes, and `whole` all that the yes is to, if `problem` cuts it.',
         examples=("", "--state failed", "resume 01a1ff61d73cd6d845301288 --more",
                   "once 01a1ff61d73cd6d845301288"),
         access="reads"),
@@ -218,14 +220,14 @@ MISSION_VERBS: Final = (
               "seconds?:num why? label?:texts",
         note="A mission that ended in `GRANT_WANTED` waits for it. With `no`, `refused` and "
              "`brief_id` alone; the same is not asked again for 30 days.",
-        on="wire"),
+        on="wire", scope="person"),
     Verb("missions.resume", "have a mission go on that failed", (
         KEY, _BRIEF_ID,
         Field("more", "flag", "as many batches as before may be drawn in addition")),
         reply=RESULT,
         note="From the state in which it failed, with all that was drawn; an `event` per state. "
              "Refused: one that did not fail, and without `more` one whose batches are used up.",
-        on="wire"),
+        on="wire", scope="learn"),
     Verb("brief.get", "tell of one mission", (
         KEY, _BRIEF_ID, _AFTER_SEQ),
         reply="brief_id state seq:count target selector accepted:num attempts:count "
@@ -240,7 +242,7 @@ MISSION_VERBS: Final = (
         reply="cancelled:flag state?:text ended?:num",
         note="It was running; its asker gets `CANCELLED`. If it was not, `state` and `ended` say "
              "how and when it ended.",
-        examples=("01a1ff61d73cd6d845301288",)),
+        examples=("01a1ff61d73cd6d845301288",), scope="learn"),
     Verb("subscribe", "send events of missions until they end", (
         *(KEY, _BRIEF_ID, replace(_AFTER_SEQ, default=0)),
         Field("after", "whole", "of all missions: events after this number", least=0),
@@ -250,11 +252,11 @@ MISSION_VERBS: Final = (
         note="Before it, an `event` per state, or per commit (`id`, `note`, `mission`, `by`, "
              "`names` of objects, `selectors` of methods; neither, of a fact, a schedule or a "
              "document). `ended`: why.",
-        on="wire", access="reads"),
+        on="wire", access="reads", scope="stream"),
     Verb("unsubscribe", "end a subscription of this session", (
         Field("id", "text", "of the subscription", required=True),),
         reply="unsubscribed:flag",
-        on="wire", access="reads"),
+        on="wire", access="reads", scope="stream"),
     Verb("watch", "show what missions do, until Ctrl-C", (
         Field("brief", "text", "one brief (default: all)", "brief?"),),
         reply="ended n?:count",
@@ -289,9 +291,8 @@ SYSTEM_VERBS: Final = (
         reply="kind at:num file reason sha256:sha size:count holds:count tid damaged:list",
         prints="kind at:num file reason sha256:sha size:count holds:count tid damaged:list "
                "exit_status:count",
-        note="It is the chronicle's entry; `damaged` as in `backup`.",
-        examples=('/safe/mind-2026.tar.gz --reason "before the big change"',),
-        seconds=LONG, in_steps=True),
+        note="It is the chronicle's entry; `damaged` as in `backup`.", in_steps=True,
+        examples=('/safe/mind-2026.tar.gz --reason "before the big change"',), seconds=LONG),
     Verb("chronicle", "list archives, forks and packs",
         reply="chronicle:[kind at:num]",
         note="Oldest first.",
@@ -300,9 +301,8 @@ SYSTEM_VERBS: Final = (
         Field("name", "text", "letters, digits, _ and -", "name", required=True),
         Field("at", "moment", "as the image was: '2 hours ago'", "--at", shown="WHEN"),
         Field("drop", "flag", "remove the fork and all it learned", "--drop", place="client")),
-        reply="name home tid image_id seconds:num",
-        examples=("trial", 'yesterday --at "1 day ago"', "trial --drop"),
-        seconds=LONG, in_steps=True),
+        reply="name home tid image_id seconds:num", in_steps=True,
+        examples=("trial", 'yesterday --at "1 day ago"', "trial --drop"), seconds=LONG),
     Verb("fork.drop", "remove a fork and all it learned", (
         Field("name", "text", "of the fork", required=True),),
         reply="name dropped:flag",
@@ -336,13 +336,13 @@ SYSTEM_VERBS: Final = (
         note="`elsewhere`: forks, backups and archives that hold them and are not touched.",
         examples=('"my sister\'s birthday"', '"my sister\'s birthday" --yes',
                   "--id robot_obj.note --yes"),
-        seconds=LONG, in_steps=True),
+        seconds=LONG, scope="person", in_steps=True),
     Verb("verify", "compare all that is stored with its SHA-256; status 1: damaged",
         reply="checked:map damaged:list quarantined:list",
         prints="checked:map damaged:list quarantined:list exit_status:count",
         note="An `event` with `text` now and then. `checked`: kind and how many; of what is "
              "damaged `kind`, `key`, `what`, `why`, `advice`.",
-        examples=("",), seconds=LONG, in_steps=True),
+        examples=("",), seconds=LONG, scope="own", in_steps=True),
     Verb("models", "list the models, or change which there are", (
         Field("action", "text",
               "choose [NAME]: what the personas think with; fit: which profiles suit this "
@@ -372,14 +372,14 @@ SYSTEM_VERBS: Final = (
         reply="exam:map",
         note="It runs in the background and gives way to everything else; `models` shows how far "
              "it has come, and the figures. `failed` in `exam`: model and why it has none.",
-        on="wire", in_steps=True),
+        on="wire", scope="own", in_steps=True),
     Verb("models.cancel", "end an intake that this session began, or an exam", (
         _MODEL,
         Field("what", "text", "`exam`: its exam, else the intake", choices=("", "exam"))),
         reply="cancelled:flag",
         note="Who asked for the intake gets `CANCELLED`. No half model is there, and what was "
              "fetched for it is removed.",
-        on="wire"),
+        on="wire", scope="own"),
     Verb("models.remove", "remove a model and its adapters", (
         _MODEL,),
         reply="name files:count bytes:count adapters:texts",
@@ -387,11 +387,11 @@ SYSTEM_VERBS: Final = (
     Verb("models.pin", "keep a model in memory", (
         _MODEL,),
         note="As `models`.",
-        on="wire"),
+        on="wire", scope="own"),
     Verb("models.unpin", "let a model leave memory", (
         _MODEL,),
         note="As `models`.",
-        on="wire"),
+        on="wire", scope="own"),
     Verb("hello", "say who serves here",
         reply=_HELLO,
         note="`protocol`: lowest and highest version.",
@@ -413,13 +413,13 @@ SYSTEM_VERBS: Final = (
         on="wire"),
     Verb("status", "say what runs; exit status 0 when something does, 3 when not",
         reply="running:flag watchdog:optional-map kernel:optional-map setup:map trouble home "
-              "log http exit_status:count",
+              "log http http_problem exit_status:count",
         examples=("", "--json"), hidden=("health",), on="command line", access="reads"),
     Verb("setup", "say what is installed; install the rest now, later or never", (
         Field("all", "flag", "install the rest now, in this terminal", "--all", group="when"),
         Field("later", "flag", "stop installing it in the background, until --all", "--later",
               group="when"),
-        Field("lean", "flag", "leave it out until --all: lean = true in batos.toml", "--lean",
+        Field("lean", "flag", "leave it out until --all, in each home of this checkout", "--lean",
               group="when")),
         reply="state:complete|waiting|installing|stopped|lean|absent reason step size log",
         examples=("", "--all", "--later"), on="command line", needs_home=False),

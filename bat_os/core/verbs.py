@@ -43,6 +43,10 @@ REQUESTS: Final[Mapping[str, Verb]] = MappingProxyType(
         for name in (verb.name, *verb.aliases)
     }
 )
+# What can be asked for from outside, and the scope that it needs; see ``bat_os.core.scopes``.
+SCOPE_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {verb.name: verb.needs for verb in VERBS if verb.on != "command line" and verb.needs}
+)
 
 
 def check(request: Request) -> Request:

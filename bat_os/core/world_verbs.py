@@ -46,14 +46,14 @@ GRANT_VERBS: Final = (
              "`write` also `write`, `append` and `remove`; `genesis_obj` gets a slot that refers "
              "to it.",
         examples=("~/notes", "~/notes --write", "~/notes --as diary --hours 2",
-                  "~/inbox --only names,facts")),
+                  "~/inbox --only names,facts"), scope="person"),
     Verb("grant-mcp", "let BAT OS use a server of tools, by MCP", (
         Field("name", "text", "of the server; its object is named after it", "name",
               required=True, most=60),
         Field("program", "list", "the server and its arguments, or its address; none shows a "
               "server that was granted", "program*", shown="PROGRAM|URL"),
         Field("renew", "flag", "say yes to the tools as the server describes them now", "--renew"),
-        Field("reads", "texts", "a tool that only reads", "--read", shown="TOOL"),
+        Field("reads", "texts", "tools that only read, as add,list", "--read", shown="TOOLS"),
         Field("trusted", "flag", "believe what the server says of its tools: which only read",
               "--trust-hints"),
         Field("write", "paths", "a folder or file that the server may change", "--folder",
@@ -72,7 +72,7 @@ GRANT_VERBS: Final = (
         examples=("time --read get_current_time -- mcp-server-time",
                   "box --trust-hints --folder ~/box -- mcp-server-filesystem ~/box",
                   "wiki https://example.org/mcp --token WIKI_TOKEN", "time", "time --renew"),
-        seconds=MINUTES),
+        seconds=MINUTES, scope="person"),
     Verb("grants", "list what BAT OS may reach outside of its image",
         reply=f"grants:[{_GRANT}]",
         note="Newest first, with those that have ended.",
@@ -82,12 +82,12 @@ GRANT_VERBS: Final = (
         _WHAT, *_GRANTED),
         reply=_GRANT,
         note="It ends with the grant that it is a part of.",
-        examples=("notes_obj ~/notes/2026 --as this_year",)),
+        examples=("notes_obj ~/notes/2026 --as this_year",), scope="person"),
     Verb("revoke", "take a grant back, and all that are a part of it", (
         Field("target", "text", "name or oid", "object", place="envelope", required=True),),
         reply="revoked:texts",
         note="From the next message on. The objects stay, and reach nothing.",
-        examples=("notes_obj",)),
+        examples=("notes_obj",), scope="own"),
     Verb("flows", "list what may be sent where, of what was read through a grant",
         reply=f"flows:[{_FLOW}]",
         note="There are none at the start; `allow` adds one.",
@@ -95,11 +95,11 @@ GRANT_VERBS: Final = (
     Verb("allow", "let what is read through one grant be sent through another one", _PAIR,
         reply=_FLOW,
         note="From then on, for both grants and all that are a part of them.",
-        examples=("notes_obj outbox_obj",)),
+        examples=("notes_obj outbox_obj",), scope="person"),
     Verb("disallow", "take back what allow has let through", _PAIR,
         reply="source sink",
         note="From the next message on. What was sent stays sent.",
-        examples=("notes_obj outbox_obj",)),
+        examples=("notes_obj outbox_obj",), scope="own"),
 )
 _EFFECT: Final = (
     "number:count what state:staged|performing|done|failed|unknown|held|dropped object by at:num "
@@ -120,12 +120,12 @@ EFFECT_VERBS: Final = (
              "another home, or its grant has ended. Neither is done before a `redo`.",
         examples=("", "--all", "redo 7", "drop 7", "undo 7"), access="reads"),
     Verb("effects.redo", "have an effect done that failed, is held or is not known", _NUMBER,
-        reply=_EFFECT, on="wire"),
+        reply=_EFFECT, on="wire", scope="person"),
     Verb("effects.drop", "give up an effect that is not done", _NUMBER,
-        reply=_EFFECT, on="wire"),
+        reply=_EFFECT, on="wire", scope="own"),
     Verb("effects.undo", "take back an effect that was done, by another one", _NUMBER,
         reply=_EFFECT, on="wire",
-        note="A file gets what it held, if nobody changed it since."),
+        note="A file gets what it held, if nobody changed it since.", scope="person"),
 )
 # fmt: on
 WORLD_VERBS: Final = (*GRANT_VERBS, *EFFECT_VERBS)

@@ -20,10 +20,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from bat_os.core.digest import digest
-from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.program_verbs import MAX_MOMENTS, MAX_PAGE
 from bat_os.core.scopes import covers
-from bat_os.core.verbs import REQUESTS
+from bat_os.core.verbs import REQUESTS, SCOPE_OF
 from bat_os.errors import (
     ArgumentsError,
     BatError,
@@ -355,17 +354,17 @@ class Gateway:
         return reply(request, {"ok": True})
 
     async def login(self, request: Request) -> Response:
-        """Give the page that has a code its cookie."""
+        """Give the page that has a code its cookie and its secret."""
         code = (await body_of(request)).get("code")
-        cookie = self.ring.redeem(code) if isinstance(code, str) else ""
-        if not cookie:
+        proof = self.ring.redeem(code) if isinstance(code, str) else None
+        if proof is None:
             raise HttpError(401, UnauthorizedError("this code is used up; run batos open again"))
-        answer = reply(request, {"ok": True})
-        self._set_cookie(request, answer, cookie, 12 * 3600)
+        answer = reply(request, {"secret": proof.secret})
+        self._set_cookie(request, answer, proof.cookie, 12 * 3600)
         return answer
 
     async def logout(self, request: Request) -> Response:
-        """Make the cookies of all pages useless."""
+        """Close all pages."""
         demand(request, "person")
         self.ring.close_pages()
         answer = reply(request, {"ok": True})

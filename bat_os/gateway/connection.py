@@ -2,7 +2,8 @@
 
 The parser keeps whatever comes until the head of a request is whole, for as long as that takes. So
 its bytes are counted, and it has some seconds. What cannot be parsed gets a problem, too. Each such
-request would be a line of the log, so lines of one kind are counted as well.
+request would be a line of the log, so lines of one kind are counted as well. Connections that wait
+for a head make room for new ones, so a client that opens many shuts nobody out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 HEAD_BYTES: Final = 16 << 10  # of the first line and all headers
 HEAD_SECONDS: Final = 10.0  # until they are there
+CONNECTIONS: Final = 256
+# As many as the kernel of this machine hands over at once: clients that come together all stay.
+PER_ADDRESS: Final = 128
 LINES: Final = 5  # of one kind that are written in a period
 PERIOD: Final = 60.0  # seconds
 MAX_KINDS: Final = 100
@@ -111,7 +115,8 @@ async def spare_log() -> AsyncIterator[None]:
 class Connection(HttpToolsProtocol):
     """A connection whose requests have heads of a bounded size, which come in time."""
 
-    _alarm: asyncio.TimerHandle | None = None
+    _alarm: asyncio.TimerHandle | None = None  # while it waits for a head
+    _since = 0.0  # when it began to wait for a request
     _head = 0  # bytes of the head that is being read, as far as it is parsed
     _came = 0  # bytes that came for it, with the line that is not whole yet
     _in_head = True
@@ -121,7 +126,28 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self.access_log = False  # whatever the loggers say: an address may hold what is secret
+        self._make_room()
         self._wait()
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""  # "" of a Unix socket
+
+    def _make_room(self) -> None:
+        """Close the one that waits longest for a request, if there are too many with this one."""
+        every = [each for each in self.connections if isinstance(each, Connection)]
+        own = [each for each in every if each._address == self._address]
+        crowd = own if len(own) > PER_ADDRESS else every
+        if len(own) <= PER_ADDRESS and len(every) < CONNECTIONS:
+            return
+        waiting = [
+            each for each in crowd
+            if each is not self and (each._alarm or each.timeout_keep_alive_task)
+        ]  # fmt: skip
+        if waiting:  # those in a head first: what has been answered once may be somebody's page
+            last = min(waiting, key=lambda each: (each._alarm is None, each._since))
+            self.connections.discard(last)
+            last.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -190,6 +216,7 @@ class Connection(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self._rest()
+        self._since = self.loop.time()
         self._alarm = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def _rest(self) -> None:

@@ -1,6 +1,6 @@
 """Who may come in, decided before anything is parsed: pure ASGI around the whole application.
 
-    where the request is for (Host), whose page sends it (Origin), who (token or cookie),
+    where the request is for (Host), whose page sends it (Origin), who (token, or page),
     how often, how large  >  the application, with ``scope["state"]["caller"]``
 
 Every rule is one that others lacked: see docs/security.md. No answer carries a CORS header, so a
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from bat_os.client.tokens import Caller
+from bat_os.client.tokens import Caller, Proof
 from bat_os.errors import ArgumentsError, BusyError, HttpError, TooLargeError, UnauthorizedError
 from bat_os.gateway.problems import describe, openai_error, problem
 
@@ -48,7 +48,7 @@ OPEN: Final = frozenset(
 OPEN_BELOW: Final = "/page/"
 _ONCE: Final = (
     b"host", b"origin", b"authorization", b"content-length", b"content-type", b"transfer-encoding",
-    b"cookie", b"if-match", b"idempotency-key",
+    b"cookie", b"batos-page", b"if-match", b"idempotency-key",
 )  # fmt: skip
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -194,20 +194,13 @@ class Guard:
             raise HttpError(403, UnauthorizedError("a page of another site may not ask here"))
 
     def _find(self, scope: Scope, headers: Mapping[bytes, str]) -> Caller:
-        """Return who asks, by token or by cookie."""
+        """Return who asks, by token, or by what the page shows."""
         caller = self._known(headers)
         if headers.get(b"authorization"):
             return caller or self._refuse_token(scope)
         if caller is None:
             raise HttpError(
                 401, UnauthorizedError("no valid token; make one: batos keys token NAME")
-            )
-        # A browser sends the cookie with any page's request, so a change must show its page.
-        if scope["method"] not in ("GET", "HEAD") and not (
-            b"origin" in headers or headers.get(b"sec-fetch-site") == "same-origin"
-        ):
-            raise HttpError(
-                403, UnauthorizedError("with a cookie, only this server's page may change things")
             )
         return caller
 
@@ -217,7 +210,8 @@ class Guard:
         own = f"{self._site.cookie}="
         cookies = [part.strip() for part in headers.get(b"cookie", "").split(";")]
         mine = [part.removeprefix(own) for part in cookies if part.startswith(own)]
-        return self._ring.find_page(mine[0]) if len(mine) == 1 else None
+        secret = headers.get(b"batos-page", "")
+        return self._ring.find_page(Proof(mine[0], secret)) if len(mine) == 1 else None
 
     def _is_known(self, scope: Scope, headers: Mapping[bytes, str]) -> bool:
         """Return whether who asks may still do so: tokens are revoked, and end."""

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bat_os
 from bat_os.core.fields import schema_of
-from bat_os.core.permissions import SCOPE_OF, list_routed
 from bat_os.core.protocol import MAX_FRAME
-from bat_os.core.verbs import REQUESTS
+from bat_os.core.verbs import REQUESTS, SCOPE_OF
 from bat_os.gateway.problems import JSON, STATUS
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         paths.setdefault(_plain_path(route), {}).update(
             {method.lower(): _operation(route, method) for method in methods}
         )
-    for name in list_routed():
+    for name in sorted(SCOPE_OF):
         paths[f"/verbs/{name}"] = {"post": _verb(REQUESTS[name])}
     return {
         "openapi": "3.1.0",

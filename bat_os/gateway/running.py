@@ -40,7 +40,6 @@ FILE: Final = "run/gateway.json"
 LOOPBACK: Final = ("127.0.0.1", "::1")
 BACKLOG: Final = 128
 KEEP_ALIVE: Final = 75  # seconds; clients that keep a connection get a broken pipe before that
-CONNECTIONS: Final = 256
 STOPPING: Final = 2  # seconds for what is being answered when it stops
 
 
@@ -177,7 +176,7 @@ async def serve(home: Path, settings: Settings, asked: asyncio.Event) -> None:
     import_server()
     from uvicorn.config import Config  # as import_server has left it
 
-    from bat_os.gateway.connection import Connection, Server, spare_log  # likewise
+    from bat_os.gateway.connection import CONNECTIONS, Connection, Server, spare_log  # likewise
 
     ring = TokenRing(home)
     binding = bind(settings, ring)

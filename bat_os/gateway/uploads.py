@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 
-from bat_os.core.permissions import SCOPE_OF
+from bat_os.core.verbs import SCOPE_OF
 from bat_os.errors import ArgumentsError, BusyError, FrameError, HttpError
 from bat_os.gateway.requests import demand, identity_of, key_of, reply
 

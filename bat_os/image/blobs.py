@@ -31,7 +31,7 @@ from bat_os.errors import BlobError, StorageFullError
 from bat_os.failpoints import cross
 from bat_os.image.files import disk
 from bat_os.image.files.disk import Copier, coded, hash_file, in_thread
-from bat_os.image.files.storage import sync_file
+from bat_os.image.files.durable import sync_file
 from bat_os.image.objects import connection_of, tree_of
 
 if TYPE_CHECKING:

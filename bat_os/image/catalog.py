@@ -27,7 +27,14 @@ from bat_os.core.values import check
 from bat_os.errors import ArgumentsError, ImageError
 from bat_os.image.knowledge import inbox
 from bat_os.image.knowledge import text as words
-from bat_os.image.knowledge.document import Document, facets_of, firsts, id_range, ranges
+from bat_os.image.knowledge.document import (
+    Document,
+    facets_of,
+    firsts,
+    id_range,
+    is_readable,
+    ranges,
+)
 from bat_os.image.knowledge.document import Kind as Kind
 from bat_os.image.knowledge.document import Passage as Passage
 from bat_os.image.knowledge.ranking import DEPTH, as_rows, fuse
@@ -220,20 +227,25 @@ class KnowledgeCatalog(CatalogUpkeep):
         rankings += [
             words.rank_words(self._text, query, wanted, cache, more_words) for query in queries
         ]
-        best = list(islice(self._once_per_seed(fuse(rankings, DEPTH)), top_k))
-        near = self.vectors.similarities([number for number, _ in best], rows, cache, more)
+        ranked = self._once_per_seed(fuse(rankings, DEPTH))
+        best = list(islice(self._held(ranked, waiting), top_k))
+        near = self.vectors.similarities([number for number, *_ in best], rows, cache, more)
         if cache is not None:
             cache.keep({*self.vectors.digests(), *words.text_segments(self._text), *keys})
         return [
-            self._holding(number, waiting).passage(number, score, near.get(number, 0.0))
-            for number, score in best
+            document.passage(number, score, near.get(number, 0.0))
+            for number, score, document in best
         ]
 
-    def _holding(self, number: int, waiting: Iterable[tuple[int, Document]]) -> Document:
-        """Return the document with a passage."""
-        held = (one for first, one in waiting if first <= number < one.stop)
-        document: Document = next(held, None) or self._starts[self._starts.maxKey(number)]
-        return document
+    def _held(
+        self, ranked: Iterable[tuple[int, float]], waiting: Sequence[tuple[int, Document]]
+    ) -> Iterator[tuple[int, float, Document]]:
+        """Yield passages as ranked, each with its document, without those that are damaged."""
+        for number, score in ranked:
+            held = (one for first, one in waiting if first <= number < one.stop)
+            document: Document = next(held, None) or self._starts[self._starts.maxKey(number)]
+            if is_readable(document):
+                yield number, score, document
 
     def _once_per_seed(self, ranked: Iterable[tuple[int, float]]) -> Iterator[tuple[int, float]]:
         """Yield passages as ranked, of each seed the best: its others say the same again."""

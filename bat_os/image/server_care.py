@@ -31,8 +31,10 @@ from ZODB.utils import z64
 from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, SettingsError, StorageError
 from bat_os.image.files import disk
+from bat_os.image.files.chronicle import add_to_chronicle
+from bat_os.image.files.layers import is_in_files, present
 from bat_os.image.files.pack import count_room
-from bat_os.image.files.storage import MARK, CompressedFile, add_to_chronicle, is_in_files, present
+from bat_os.image.files.storage import MARK, CompressedFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence

@@ -19,9 +19,10 @@ import zodburi
 from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import ConflictError, POSError, StorageError
 
+from bat_os.errors import FormatError
 from bat_os.image.allowlist import AllowListDB, CheckingConnection, looks_like_image
+from bat_os.image.files.layers import present
 from bat_os.image.files.opening import open_storage
-from bat_os.image.files.storage import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PAUSE: Final = 0.004  # seconds: about one commit of a server
 LONGEST: Final = 0.5
 _DRIVERS: Final = frozenset({"psycopg2", "psycopg2.errors", "pg8000.exceptions"})
+_DISK_FULL: Final = "53100"  # of SQL's states, PostgreSQL's disk_full
 INSTALL: Final = "pip install -r requirements-cluster.txt installs what servers need"
 
 
@@ -115,7 +117,7 @@ def open_image(location: str | Path, limits: dict[str, Any]) -> AllowListDB:
     path = Path(location)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size and not looks_like_image(path):
-        raise ValueError("it is not a ZODB FileStorage")
+        raise FormatError(f"{path} is not an image; move it away, and put a backup there")
     return AllowListDB(open_storage(path), **limits)
 
 
@@ -200,6 +202,31 @@ def driver_errors(storage: Any) -> tuple[type[BaseException], ...]:
     driver = getattr(getattr(storage, "_adapter", None), "driver", None)
     found = getattr(driver, "disconnected_exceptions", ()), getattr(driver, "lock_exceptions", ())
     return tuple(dict.fromkeys((*found[0], *found[1])))
+
+
+def hide_password(location: str) -> str:
+    """Return an address without user and password; a path as it is.
+
+    >>> hide_password("postgres://ann:secret@host/db"), hide_password("/home/ann/live_image.fs")
+    ('postgres://...@host/db', '/home/ann/live_image.fs')
+    """
+    scheme, mark, rest = location.partition("://")
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}://...@{place}" if mark and at else location
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Return True if an error says that the disk of a database server is full."""
+    while error is not None:
+        if getattr(error, "pgcode", None) == _DISK_FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_out_of_reach(error: BaseException) -> bool:
+    """Return True if an image could not be opened as its server lets nobody in now."""
+    return is_away(error) or type(error.__cause__).__module__ in _DRIVERS
 
 
 def is_away(error: BaseException) -> bool:

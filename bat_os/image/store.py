@@ -37,8 +37,16 @@ from bat_os.errors import (
 )
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.opening import open_storage
-from bat_os.image.files.storage import is_in_files
-from bat_os.image.servers import driver_errors, is_away, open_image, pause
+from bat_os.image.files.tail import TORN
+from bat_os.image.servers import (
+    driver_errors,
+    hide_password,
+    is_away,
+    is_full,
+    is_out_of_reach,
+    open_image,
+    pause,
+)
 from bat_os.image.unit_of_work import unit_of
 
 if TYPE_CHECKING:
@@ -177,6 +185,7 @@ class ImageStore:
         self._losers = threading.Lock()
         self._away = driver_errors(db.storage)
         self._is_asked = getattr(db, "is_asked", False)
+        self._seen = getattr(db, "seen", lambda: db.state)
         self._closed = False
         self._known: dict[tuple[str, ...], Any] = {}
         self._known_at = object()
@@ -188,7 +197,9 @@ class ImageStore:
 
         Raises:
             LockedError: Another process holds the image.
-            StorageError: The file is there but cannot be read as an image.
+            FormatError: The file is none of ZODB's.
+            DamagedError: It is damaged elsewhere than at its end, or it is gone and once was there.
+            StorageError: It cannot be opened.
         """
         try:
             limits = {"cache_size": CACHE_OBJECTS, "cache_size_bytes": CACHE_BYTES}
@@ -197,8 +208,10 @@ class ImageStore:
             raise LockedError(
                 f"another process holds the image {location}; stop it first (./run.sh stop)"
             ) from error
-        except (POSError, OSError, ValueError, KeyError) as error:
-            raise StorageError(f"the image {location} cannot be opened: {error}") from error
+        except (POSError, OSError, KeyError, *TORN) as error:
+            away = is_out_of_reach(error)
+            text = f"the image {hide_password(str(location))} cannot be opened: {error}"
+            raise StorageError(text, away=away) from error
 
     @classmethod
     def in_memory(cls) -> ImageStore:
@@ -275,9 +288,9 @@ class ImageStore:
             return await self.transact(work, note=note)
         state = object()
         if not self._is_asked:
-            state = self._state()
+            state = self._seen()
         elif not self._closed:
-            state = await asyncio.get_running_loop().run_in_executor(self._threads, self._db.seen)
+            state = await asyncio.get_running_loop().run_in_executor(self._threads, self._seen)
         if self._known_at != state:
             self._known, self._known_at = {}, state
         if key not in self._known:
@@ -288,9 +301,6 @@ class ImageStore:
                 self._known.clear()
             self._known[key] = found
         return cast("T", self._known[key])
-
-    def _state(self) -> object:
-        return self._db.state if is_in_files(self._db.storage) else self._db.seen()
 
     async def catch_up(self) -> None:
         """Wait until all is seen that any kernel had committed before; ZEO tells it later."""
@@ -347,7 +357,8 @@ class ImageStore:
         try:
             connection = self._db.open(manager)
             result = self._run(manager, connection, work, about)
-        except BatError:
+        except BatError as error:
+            self.in_doubt = self.in_doubt or isinstance(error, StorageError)
             raise
         except OSError as error:
             self.in_doubt = True
@@ -358,6 +369,9 @@ class ImageStore:
             if isinstance(error.__cause__, BatError):  # loading a state refused a class
                 raise error.__cause__ from error
             self.in_doubt = True
+            if is_full(error):
+                text = "the disk of the database is full; free some space there and ask again"
+                raise StorageFullError(text) from error
             raise StorageError(f"{note}: {error}") from error
         else:
             if connection.committed and self.on_commit is not None:

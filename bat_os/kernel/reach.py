@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.printable import show_asked
 from bat_os.core.values import Ref, check
 from bat_os.errors import (
     ArgumentsError,
@@ -278,7 +279,7 @@ class TurnReach:
         self, ref: Ref, driver: Driver, kind: Operation, deed: Deed, key: str
     ) -> EffectWantedError:
         """Return the error that ends this try of a message: what it needs has to be done first."""
-        said = ", ".join(repr(arg)[:80] for arg in deed.args)
+        said = ", ".join(map(show_asked, deed.args))
         what = f"{driver.describe(deed.scope)}: {deed.operation}({said})"
         error = EffectWantedError(f"this has to be done first: {what}", text=what)
         error.wanted = (*self.wanted, wanted(driver, deed, ref.name, what))

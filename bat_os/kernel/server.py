@@ -26,7 +26,14 @@ from bat_os.core.protocol import (
     unpack_request,
 )
 from bat_os.core.schema import replace
-from bat_os.errors import BatError, BusyError, ShuttingDownError, TooLargeError, UnauthorizedError
+from bat_os.errors import (
+    BatError,
+    BusyError,
+    ShuttingDownError,
+    TooLargeError,
+    UnauthorizedError,
+    as_fault,
+)
 from bat_os.kernel.listeners import AT_ONCE, MAX_PARTS, Endpoint, bind_endpoint, receive
 
 if TYPE_CHECKING:
@@ -154,10 +161,9 @@ class Server:
             reply = error_reply(request, error)
         except asyncio.CancelledError:  # shutting down; a brief stays in the image
             reply = error_reply(request, ShuttingDownError("the daemon is shutting down"))
-        except Exception:  # one request: a fault of ours must not take the kernel down
+        except Exception as error:  # one request: a fault of ours must not take the kernel down
             log.exception("request %s %s", request.type, request.id)
-            fault = BatError("internal error; the daemon's log has the details")
-            reply = error_reply(request, fault)
+            reply = error_reply(request, as_fault(error))
         self._send(identity, reply)
 
     def _send(self, identity: bytes, reply: Reply) -> bool:

@@ -21,12 +21,12 @@ import zmq
 
 from bat_os import __version__
 from bat_os.core import protocol
-from bat_os.errors import BatError, StorageFullError
+from bat_os.errors import BatError, DamagedError, StorageFullError
 from bat_os.image import desks, grants, missions
 from bat_os.image.awakening import awaken
 from bat_os.image.files import rotation
 from bat_os.image.files.ability import EVERY, keep_trying
-from bat_os.image.files.storage import when_lost
+from bat_os.image.files.layers import when_lost
 from bat_os.image.files.verify import lost_ends
 from bat_os.image.history.marks import keep_flushing
 from bat_os.image.preferences import lay_defaults
@@ -133,6 +133,7 @@ class Kernel:
         self._awake = asyncio.Event()
         self._problem = ""
         self._trouble = ""
+        self._full = ""
         self._image_id = ""
         self._addresses: list[str] = []
         self._not_bound: list[str] = []
@@ -163,8 +164,8 @@ class Kernel:
         when_lost(image.storage, lambda: loop.call_soon_threadsafe(self._lose))
         tell: Callable[..., object] = loop.call_soon_threadsafe
         image.on_commit = partial(tell, self._scheduler.changes.put)
-        self._image_id = await self._awaken()
         self._lost = [damage.why for damage in await asyncio.to_thread(lost_ends, image.storage)]
+        self._image_id = await self._awaken()
         zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         dispatcher = Dispatcher(context, self._scheduler, self.about, self.stop, self.verbs)
         performer = self._introduce(dispatcher)
@@ -264,7 +265,7 @@ class Kernel:
             "ready": not (self._scheduler.awakening or self._problem or self._trouble),
             "awakening": self._scheduler.awakening,
             "loading": self._scheduler.loading,
-            "problem": self._problem or self._trouble,
+            "problem": self._problem or self._trouble or self._full,
             "version": __version__,
             "protocol": [protocol.VERSION, protocol.VERSION],
             "boot": self._boot,
@@ -318,6 +319,11 @@ class Kernel:
         fresh, now = secrets.token_hex(8), time.time()
 
         def work(root: Any) -> tuple[bool, str, int]:
+            if self._lost and "about" not in root:  # a new mind has no place beside the old blobs
+                raise DamagedError(
+                    f"nothing is left of the image: {self._lost[-1]}; restore a backup: batos "
+                    f"restore BACKUP {self.context.options.home} --replace"
+                )
             new = awaken(
                 root,
                 image_id=fresh,
@@ -358,7 +364,7 @@ class Kernel:
         tending = self._tending
         async with tending.preparing(self._report) if tending else contextlib.nullcontext():
             for step in self.steps:
-                fault = await _take(step, self._report)
+                fault = await _take(step, self._report, self._note_full)
                 self._problem = self._problem or fault
         try:
             await self.examiner.recall()
@@ -368,7 +374,7 @@ class Kernel:
         self._scheduler.open()
         self.alarm.open()
         for step in self.ahead:  # the request that needs it will say what is wrong
-            await _take(step, self._note_loading)
+            await _take(step, self._note_loading, self._note_full)
             self._scheduler.loading = ""
         self._awake.set()
 
@@ -410,6 +416,9 @@ class Kernel:
         except BatError as error:  # it fails again; the next recovery tries anew
             log.warning("missions are not resumed: %s", error)
 
+    def _note_full(self, text: str) -> None:
+        self._full = text
+
     def _note_loading(self, text: str) -> None:
         log.info("%s", text)
         self._scheduler.loading = str(text)
@@ -429,16 +438,22 @@ def _facts_to_find(boot: str, servers: Sequence[Server]) -> dict[str, Any]:
     }
 
 
-async def _take(step: Step, report: Callable[[str], None]) -> str:
-    """Return what went wrong; "" if nothing did. Waits for room where the disk is full."""
+async def _take(step: Step, report: Callable[[str], None], note_full: Callable[[str], None]) -> str:
+    """Return what went wrong; "" if nothing did.
+
+    Where the disk is full it waits for room, for ever, and says so: ``note_full`` gets why, and ""
+    once there is room.
+    """
     try:
         while True:
             try:
                 await step(report)
             except StorageFullError as error:
                 report(str(error))
+                note_full(str(error))
                 await asyncio.sleep(EVERY)
             else:
+                note_full("")
                 return ""
     except BatError as error:
         log.error("awakening: %s", error)  # noqa: TRY400 - the text is for people

@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.natives.table import names
+from bat_os.natives.names import names
 
 if TYPE_CHECKING:
     Date = dt.date | dt.datetime | str

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.errors import ArgumentsError
 from bat_os.natives.calendar import CLOCK, MAX_TEXT, in_words, span_of, unit_of_time
-from bat_os.natives.table import names
+from bat_os.natives.names import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,10 +14,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -228,14 +226,6 @@ def run(
 def signature_of(name: str) -> inspect.Signature:
     """Return the signature of a method, without the moment that a message cannot set."""
     return _find(name)[1]
-
-
-@cache
-def names(table: str) -> Mapping[str, Any]:
-    """Return a table of ``names.toml``: what people say -> what the libraries call it."""
-    text = (resources.files("bat_os.natives") / "names.toml").read_text(encoding="utf-8")
-    found: dict[str, Any] = tomllib.loads(text)[table]
-    return MappingProxyType(found)
 
 
 @cache

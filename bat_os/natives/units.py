@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.natives.table import names
+from bat_os.natives.names import names
 
 MAX_UNIT: Final = 60  # characters
 _WORDS: Final = re.compile(r"[A-Za-zµμ°Ω'\"²³][A-Za-zµμΩ'\"²³_. ]*(?:(?:\^|\*\*)?-?[1-4])?")

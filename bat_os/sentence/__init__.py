@@ -1,1 +1,1 @@
-"""An English sentence in, a message out; and when two requests ask for the same."""
+"""A sentence in four languages in, a message out; and when two requests ask for the same."""

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.natives.table import names
+from bat_os.natives.names import names
 from bat_os.sentence.language import Phrases
 
 if TYPE_CHECKING:

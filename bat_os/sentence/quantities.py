@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.method.text import words as word_set
-from bat_os.natives.table import names
+from bat_os.natives.names import names
 from bat_os.sentence.language import Phrases, fold
 from bat_os.sentence.numerals import MINUS, Number, plain, read_half
 

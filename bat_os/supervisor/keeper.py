@@ -38,6 +38,7 @@ class Keeper:
         wanted: Returns what it is wanted for: another text restarts it, "" ends it.
         log_file: Gets its output.
         environ: Its environment.
+        on_end: Hears with which status it ended, other than as it was asked.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Keeper:
         *,
         log_file: Path,
         environ: Mapping[str, str],
+        on_end: Callable[[int], object] = lambda code: None,
     ) -> None:
         self._name = name
+        self._on_end = on_end
         self._command = command
         self._wanted = wanted
         self._log_file = log_file
@@ -109,6 +112,7 @@ class Keeper:
             self._process.release()
         self._process = None
         log.warning("the %s ended with status %s; see %s", self._name, code, self._log_file)
+        self._on_end(code)
         if code == EXIT_PERMANENT:
             self._given_up = self._for
             return

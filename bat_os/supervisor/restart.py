@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from bat_os.errors import LockedError, StorageFullError
+from bat_os.errors import BatError, LockedError, StorageFullError
 
 EXIT_STOPPED: Final = 0
 EXIT_FAILED: Final = 1
@@ -45,8 +45,10 @@ _PASSING: Final = frozenset(
 
 
 def can_pass(error: BaseException | None) -> bool:
-    """Return True if waiting may help: no room, a failing disk, an image that another holds."""
+    """Return True if waiting may help: no room, a failing disk or server, an image in use."""
     while error is not None:
+        if isinstance(error, BatError) and error.details.get("away"):
+            return True
         if isinstance(error, (LockedError, StorageFullError)):
             return True
         if isinstance(error, OSError) and error.errno in _PASSING:

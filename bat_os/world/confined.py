@@ -4,6 +4,7 @@
 
     this file, run as a program     namespaces > first process > the program itself
         its own processes and network, where the machine gives them; nothing outlives it
+        its own view of the disk, where something in its folders is to be hidden or kept
         Landlock: the named files, no other; seccomp: no socket, or no local one; no new privileges
 
 Unlike a cell it has files, processes and threads: it is a program that a person chose, not learned
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 FAILED: Final = 125  # exit status: the cage could not be built; 126 and 127 as in a shell
 # What programs need of a system; nothing of a person is in it.
@@ -40,7 +41,11 @@ _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # on every 
 _RUN_AND_READ: Final = 1 << 0 | 1 << 2 | 1 << 3  # run a file, read it, list a folder
 _OF_FILES: Final = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15
 _CONNECT: Final = 2
-_NEWUSER, _NEWPID, _NEWNET = 1 << 28, 1 << 29, 1 << 30
+_NEWNS, _NEWUSER, _NEWPID, _NEWNET = 1 << 17, 1 << 28, 1 << 29, 1 << 30
+_READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_PROGRAMS = 1, 2, 4, 8  # of a mount
+_BIND, _WITH_ALL, _PRIVATE = 1 << 12, 1 << 14, 1 << 18
+_HERE, _ALL_BELOW = -100, 0x8000  # of a path: the current folder; with what is mounted below
+_SET_MOUNT: Final = 442  # mount_setattr, on every architecture; as old as Landlock
 _KEPT_CAPABILITIES: Final = frozenset({1, 3})  # of root: files of others, as a person's own
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | 13
@@ -69,6 +74,7 @@ def command(
     read: Iterable[str] = (),
     write: Iterable[str] = (),
     ports: Iterable[int] | None = (),
+    closed: Mapping[str, bool] | None = None,
     memory: int = 0,
 ) -> list[str]:
     """Return the command that starts a program in a cage. It dies with the thread that starts it.
@@ -82,12 +88,16 @@ def command(
         write: Files and folders that it may change as well.
         ports: TCP ports that it may connect to, on any host, and with them UDP; none at all, no
             network. None: the whole network, as with some ports where ``limits_ports`` is false.
+        closed: Files and folders in those that it cannot change, each with whether it is empty for
+            it, too. Landlock cannot take a part out of a folder: these need a view of the disk of
+            its own, and a machine that gives none runs nothing.
         memory: Bytes of address space; 0 sets no limit (node reserves far more than it uses).
     """
     found = shutil.which(program[0]) or program[0]
     cage = {
         "read": [*read, found, str(Path(found).resolve())],
         "write": list(write),
+        "closed": dict(closed or {}),
         "ports": None if ports is None else list(ports),
         "memory": memory,
     }
@@ -102,7 +112,9 @@ def main() -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
         _die_with_parent()
-        if _enter_namespaces(alone=cage["ports"] == []):
+        has_own = _enter_namespaces(alone=cage["ports"] == [], covers=bool(cage["closed"]))
+        _cover(cage["closed"])
+        if has_own:
             _follow()  # the first process of the namespace: all end with it
             _follow()  # the program, which signals may end as they do elsewhere
         os.setsid()  # no terminal
@@ -136,11 +148,11 @@ def _die_with_parent() -> None:
     _libc().prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
-def _enter_namespaces(*, alone: bool) -> bool:
+def _enter_namespaces(*, alone: bool, covers: bool) -> bool:
     """Return whether children of this process have their processes for themselves."""
     uid, gid = os.getuid(), os.getgid()
-    network = _NEWNET if alone else 0
-    for flags in (_NEWPID | network, _NEWPID | network | _NEWUSER, network | _NEWUSER):
+    own = (_NEWNET if alone else 0) | (_NEWNS if covers else 0)
+    for flags in (_NEWPID | own, _NEWPID | own | _NEWUSER, own | _NEWUSER):
         if flags & _NEWUSER or uid == 0:
             if _libc().unshare(flags) < 0:
                 continue
@@ -150,7 +162,34 @@ def _enter_namespaces(*, alone: bool) -> bool:
                 (here / "uid_map").write_text(f"{uid} {uid} 1")
                 (here / "gid_map").write_text(f"{gid} {gid} 1")
             return bool(flags & _NEWPID)
+    if covers:
+        raise OSError(0, "this machine cannot hide a part of a folder from a program")
     return False
+
+
+def _cover(closed: Mapping[str, bool]) -> None:
+    """Lay nothing over what is hidden, and a view that cannot be changed over the other places."""
+    if closed:
+        _mount("none", "/", None, _WITH_ALL | _PRIVATE)
+    for path, is_hidden in closed.items():
+        if not Path(path).exists():
+            continue  # it has gone since
+        if not is_hidden:
+            _mount(path, path, None, _BIND | _WITH_ALL)
+            wanted = struct.pack("QQQQ", _READ_ONLY, 0, 0, 0)
+            held = ctypes.create_string_buffer(wanted, len(wanted))
+            arguments = (_SET_MOUNT, _HERE, os.fsencode(path), _ALL_BELOW, held, len(wanted))
+            _check(_libc().syscall(*arguments), f"keeping {path}")
+        elif Path(path).is_dir():
+            _mount("none", path, "tmpfs", _READ_ONLY | _NO_SUID | _NO_DEVICES | _NO_PROGRAMS)
+        else:
+            _mount(os.devnull, path, None, _BIND)
+
+
+def _mount(what: str, where: str, kind: str | None, flags: int) -> None:
+    named = kind.encode() if kind else None
+    done = _libc().mount(os.fsencode(what), os.fsencode(where), named, flags, None)
+    _check(done, f"covering {where}")
 
 
 def _follow() -> None:

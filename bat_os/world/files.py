@@ -12,10 +12,12 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.printable import show_on_one_line
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.ports import READ, STAGE, Deed, Operation, Survey
 from bat_os.world import writing
-from bat_os.world.paths import MAX_PATH, parts_of
+from bat_os.world.fence import Fence, guarded
+from bat_os.world.paths import MAX_PATH, Root
 from bat_os.world.reading import MAX_BYTES as MAX_BYTES
 from bat_os.world.reading import facts, find, load, names, read, search, survey
 
@@ -43,6 +45,9 @@ class Files:
 
     name = "files"
 
+    def __init__(self, fence: Fence | None = None) -> None:
+        self._fence = fence or Fence()
+
     def claims(self, what: str) -> bool:
         """Return True: what no other driver claims is a path."""
         return True
@@ -53,7 +58,11 @@ class Files:
         Raises:
             ArgumentsError: It is not a path.
             NotFoundError: It is neither a file nor a folder.
+            NotGrantedError: Nobody can grant it.
         """
+        return self._granted(self._find(what))
+
+    def _find(self, what: str) -> Path:
         if not what or "\0" in what or len(what) > MAX_PATH:
             raise ArgumentsError("name a folder or a file")
         try:
@@ -66,14 +75,24 @@ class Files:
             raise ArgumentsError(f"{what!r} is not an absolute path")
         if not is_there:
             raise NotFoundError(f"{what} is neither a folder nor a file")
-        return {"path": str(found)}
+        return found
+
+    def _granted(self, path: Path) -> dict[str, Any]:
+        self._fence.check_grant(path)
+        return {"path": str(path)}
+
+    def _root(self, scope: Scope) -> Root:
+        path = Path(scope["path"])
+        self._fence.check_root(path)  # an older program let more be granted
+        return Root(path, self._fence)
 
     def describe(self, scope: Scope) -> str:
         """Return what a grant of the scope lets in, for a person."""
         path = PurePath(scope["path"])
         with contextlib.suppress(ValueError, RuntimeError):
-            return f"~/{path.relative_to(Path.home())}".removesuffix("/.")
-        return str(path)
+            below = show_on_one_line(str(path.relative_to(Path.home())))
+            return f"~/{below}".removesuffix("/.")
+        return show_on_one_line(str(path))
 
     def short_name(self, scope: Scope) -> str:
         """Return the last part of the path."""
@@ -84,8 +103,16 @@ class Files:
         return _OPERATIONS
 
     def contains(self, outer: Scope, inner: Scope) -> bool:
-        """Return whether a scope is a part of another one."""
-        return PurePath(inner["path"]).is_relative_to(outer["path"])
+        """Return whether a scope is a part of another one, and not guarded there."""
+        root, path = PurePath(outer["path"]), PurePath(inner["path"])
+        return path.is_relative_to(root) and guarded(root, path) is None
+
+    def may_offer(self, what: str) -> bool:
+        """Return whether a question may offer a grant of a path for good."""
+        try:
+            return self._fence.may_offer(PurePath(os.path.realpath(Path(what).expanduser())))
+        except (OSError, RuntimeError, ValueError):
+            return False
 
     def reaches(self, scope: Scope, what: str) -> bool:
         """Return whether a path leads into the scope; one without a beginning, to what is there."""
@@ -105,7 +132,7 @@ class Files:
             NotFoundError: The file does not exist.
             ArgumentsError: The arguments do not fit, or the answer is too long.
         """
-        root = Path(scope["path"])
+        root = self._root(scope)
         if operation in writing.DEEDS:
             return writing.perform(root, operation, args, key)
         return _READS[operation](root, *args)
@@ -118,14 +145,14 @@ class Files:
             name = PurePath(what).name
             if not name or name in (".", "..") or len(os.fsencode(name)) > MAX_NAME:
                 raise
-            folder = self.scope(str(PurePath(what).parent))["path"]
-            if not Path(folder).is_dir() or os.path.lexists(Path(folder) / name):
+            folder = self._find(str(PurePath(what).parent))
+            if not folder.is_dir() or os.path.lexists(folder / name):
                 raise  # a link to nothing, a pipe
-            return {"path": str(Path(folder) / name)}
+            return self._granted(folder / name)
 
     def survey(self, scope: Scope) -> Survey:
         """Return the version of each file in the scope. Blocks. Raises as ``perform``."""
-        return survey(Path(scope["path"]))
+        return survey(self._root(scope))
 
     def load(self, scope: Scope, path: str, most: int) -> bytes:
         """Return all bytes of a file in the scope. Blocks. Raises as ``perform``.
@@ -133,37 +160,36 @@ class Files:
         Raises:
             TooLargeError: It has more than ``most``.
         """
-        return load(Path(scope["path"]), path, most)
+        return load(self._root(scope), path, most)
 
     def pretend(self, deed: Deed) -> Any:
         """Return the answer to a deed; raises as the deed, as far as that is known before."""
-        return writing.pretend(Path(deed.scope["path"]), deed.operation, deed.args)
+        return writing.pretend(self._root(deed.scope), deed.operation, deed.args)
 
     def preview(self, deed: Deed) -> str:
         """Return what a deed does, for a person."""
-        full = Path(deed.scope["path"]).joinpath(*parts_of(Path(deed.scope["path"]), deed.args[0]))
+        full = self._root(deed.scope).full(deed.args[0])
         return writing.preview(self.describe({"path": str(full)}), deed.operation, deed.args)
 
     def canonical(self, deed: Deed) -> tuple[str, Any]:
         """Return the full path of the file, and what a deed does to it."""
-        root = Path(deed.scope["path"])
-        path = str(root.joinpath(*parts_of(root, deed.args[0])))
+        path = str(self._root(deed.scope).full(deed.args[0]))
         return path, writing.canonical(deed.operation, deed.args)
 
     def overlay(
         self, scope: Scope, operation: str, args: Sequence[Any], staged: Sequence[Deed]
     ) -> Any:
         """Return what a read would answer if the deeds were done."""
-        later = writing.Later([(Path(each.scope["path"]), each) for each in staged])
-        return later.answer(Path(scope["path"]), operation, args)
+        later = writing.Later([(self._root(each.scope), each) for each in staged])
+        return later.answer(self._root(scope), operation, args)
 
     def look(self, deed: Deed) -> dict[str, Any]:
         """Return what the file of a deed holds."""
-        return writing.look(Path(deed.scope["path"]), deed.args)
+        return writing.look(self._root(deed.scope), deed.args)
 
     def was_done(self, deed: Deed, before: Mapping[str, Any]) -> bool | None:
         """Return whether the file is as a deed leaves it."""
-        return writing.was_done(Path(deed.scope["path"]), deed.operation, deed.args, before)
+        return writing.was_done(self._root(deed.scope), deed.operation, deed.args, before)
 
     def undoing(self, deed: Deed, before: Mapping[str, Any]) -> Deed | None:
         """Return the deed that gives the file back what it held."""

@@ -7,6 +7,7 @@ import datetime as dt
 import fnmatch
 import os
 import stat
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,8 @@ from bat_os.world.paths import MAX_PATH, open_below, open_inside, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
+
+    from bat_os.world.paths import Root
 
 MAX_BYTES: Final = 1 << 20  # of one answer
 MAX_NAMES: Final = 10_000  # of one folder
@@ -28,7 +30,7 @@ MAX_DEEP: Final = 40  # folders inside of one another
 _DRAFTS: Final = (".part", ".partial", ".crdownload", ".download", ".tmp", ".swp", "~")
 
 
-def read(root: Path, path: str = "", start: int = 0) -> str:
+def read(root: Root, path: str = "", start: int = 0) -> str:
     """Return the text of a file, from the byte ``start``: at most 1 MB."""
     if type(start) is not int or not 0 <= start < 1 << 62:
         raise ArgumentsError("start is a number of bytes")
@@ -50,7 +52,7 @@ def shown(data: bytes) -> str:
     return data[:MAX_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
 
 
-def names(root: Path, path: str = "") -> list[str]:
+def names(root: Root, path: str = "") -> list[str]:
     """Return the names in a folder, sorted; those of folders end in "/"."""
     with open_below(root, path) as handle:
         found = [name + "/" * is_folder for name, is_folder in _entries(handle, path or root.name)]
@@ -62,7 +64,7 @@ def in_order(found: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda name: (name.casefold(), name))
 
 
-def facts(root: Path, path: str = "") -> dict[str, Any]:
+def facts(root: Root, path: str = "") -> dict[str, Any]:
     """Return ``kind`` (file, folder or other), ``bytes`` and ``changed``, a moment in UTC."""
     with open_below(root, path) as handle:
         found = os.fstat(handle)
@@ -74,7 +76,7 @@ def facts(root: Path, path: str = "") -> dict[str, Any]:
     }
 
 
-def find(root: Path, pattern: str, path: str = "") -> list[str]:
+def find(root: Root, pattern: str, path: str = "") -> list[str]:
     """Return the paths whose last part fits a pattern such as ``*.txt``; 200 at most."""
     check_text(pattern, "pattern")
     return [each for each, _ in _walk(root, path) if fits(each, pattern)][:MAX_FOUND]
@@ -85,7 +87,7 @@ def fits(path: str, pattern: str) -> bool:
     return fnmatch.fnmatch(PurePath(path).name.casefold(), pattern.casefold())
 
 
-def search(root: Path, text: str, path: str = "") -> list[dict[str, Any]]:
+def search(root: Root, text: str, path: str = "") -> list[dict[str, Any]]:
     """Return ``path``, ``line`` and ``text`` of the lines that contain a text; 200 at most."""
     check_text(text, "text")
     found = list[dict[str, Any]]()
@@ -106,7 +108,7 @@ def lines_with(text: str, path: str, content: str) -> list[dict[str, Any]]:
     ]
 
 
-def load(root: Path, path: str, most: int) -> bytes:
+def load(root: Root, path: str, most: int) -> bytes:
     """Return all bytes of a file.
 
     Raises:
@@ -122,7 +124,7 @@ def load(root: Path, path: str, most: int) -> bytes:
     return data
 
 
-def survey(root: Path) -> Survey:
+def survey(root: Root) -> Survey:
     """Return the version of each file below a folder, or of the one file, over no link.
 
     Hidden files and drafts are left out, unless the root itself is one. A file that is missing
@@ -139,15 +141,15 @@ def survey(root: Path) -> Survey:
             if not stat.S_ISDIR(facts.st_mode):
                 return Survey({"": _version(facts)} if stat.S_ISREG(facts.st_mode) else {})
             found, unseen = dict[str, tuple[int, int, int]](), list[str]()
-            _survey(handle, "", found, unseen)
+            _survey(root, handle, "", found, unseen)
             return Survey(found, tuple(unseen), (facts.st_dev, facts.st_ino))
     except NotFoundError:
-        with open_below(root.parent, ""):
+        with open_below(replace(root, path=root.path.parent), ""):
             return Survey({})
 
 
 def _survey(
-    handle: int, above: str, found: dict[str, tuple[int, int, int]], unseen: list[str]
+    root: Root, handle: int, above: str, found: dict[str, tuple[int, int, int]], unseen: list[str]
 ) -> None:
     """Add what is in an open folder to ``found``, and folders that cannot be read to ``unseen``."""
     folders = list[str]()
@@ -168,8 +170,8 @@ def _survey(
         if inner.count("/") > MAX_DEEP:
             continue
         try:
-            with open_inside(handle, name) as there:
-                _survey(there, inner, found, unseen)
+            with open_inside(handle, name, root, inner) as there:
+                _survey(root, there, inner, found, unseen)
         except NotFoundError:
             continue
         except NotGrantedError:
@@ -201,7 +203,7 @@ def _entries(handle: int, path: str) -> Iterator[tuple[str, bool]]:
             yield entry.name, entry.is_dir(follow_symlinks=False)
 
 
-def _walk(root: Path, path: str) -> Iterator[tuple[str, bool]]:
+def _walk(root: Root, path: str) -> Iterator[tuple[str, bool]]:
     """Yield all paths below a folder, relative to the root, and whether each is a folder."""
     waiting, seen = [PurePath(*parts_of(root, path))], 0
     while waiting:

@@ -17,9 +17,11 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from bat_os.core.printable import show_on_one_line
 from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError, WorldError
 from bat_os.ports import AWAIT, Operation
 from bat_os.world.confined import FAILED, command, holds
+from bat_os.world.fence import Fence, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +45,9 @@ class Shell:
 
     name = "shell"
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = SECONDS, fence: Fence | None = None) -> None:
         self._seconds = seconds
+        self._fence = fence or Fence()
 
     def claims(self, what: str) -> bool:
         """Return whether it begins with ``shell:``."""
@@ -56,6 +59,7 @@ class Shell:
         Raises:
             ArgumentsError: It has another form, or this machine cannot confine a program.
             NotFoundError: The folder, or one of the programs, is not there.
+            NotGrantedError: No program can have that folder.
         """
         names, _, folder = what.removeprefix(PREFIX).strip().partition(" ")
         programs = [name for name in names.split(",") if name]
@@ -64,11 +68,18 @@ class Shell:
             raise ArgumentsError("say which programs, and in which folder: shell:git,wc ~/project")
         if not holds():
             raise ArgumentsError("this machine cannot confine a program; only Linux can")
-        return {"path": _folder(folder.strip()), "programs": dict(map(_program, programs))}
+        path = _folder(folder.strip())
+        self._check_folder(path)
+        return {"path": str(path), "programs": dict(map(_program, programs))}
+
+    def _check_folder(self, folder: Path) -> None:
+        self._fence.check_grant(folder)
+        self._fence.check_whole(folder)
 
     def describe(self, scope: Scope) -> str:
         """Return what a grant of the scope lets in, for a person."""
-        return f"running {', '.join(sorted(scope['programs']))} in {scope['path']}"
+        programs = ", ".join(sorted(scope["programs"]))
+        return show_on_one_line(f"running {programs} in {scope['path']}")
 
     def short_name(self, scope: Scope) -> str:
         """Return the last part of the folder."""
@@ -81,7 +92,8 @@ class Shell:
     def contains(self, outer: Scope, inner: Scope) -> bool:
         """Return whether a scope is a part of another one."""
         fewer = set(inner["programs"].items()) <= set(outer["programs"].items())
-        return fewer and PurePath(inner["path"]).is_relative_to(outer["path"])
+        root, path = PurePath(outer["path"]), PurePath(inner["path"])
+        return fewer and path.is_relative_to(root) and guarded(root, path) is None
 
     def reaches(self, scope: Scope, what: str) -> bool:
         """Return whether it is the name of one of the programs."""
@@ -112,15 +124,20 @@ class Shell:
             raise NotGrantedError(f"{folder} is a link now")
         if not holds():
             raise WorldError("this machine cannot confine a program")
+        self._check_folder(folder)
+        inside = self._fence.inside([str(folder)])
         with tempfile.TemporaryDirectory(prefix="batos-") as own:
-            caged = command([scope["programs"][program], *given], write=[str(folder), own])
+            caged = command(
+                [scope["programs"][program], *given], write=[str(folder), own],
+                closed=inside,
+            )  # fmt: skip
             answer = _finish(caged, folder, own, stdin.encode(), self._seconds)
         if answer["status"] == FAILED and answer["errors"].startswith("confined: "):
             raise WorldError(answer["errors"].strip()[:300])
         return answer
 
 
-def _folder(said: str) -> str:
+def _folder(said: str) -> Path:
     try:
         path = Path(said).expanduser()
         found = path.resolve()
@@ -131,7 +148,7 @@ def _folder(said: str) -> str:
         raise ArgumentsError(f"{said!r} is not an absolute path")
     if not is_folder or found == Path(found.anchor):
         raise NotFoundError(f"{said} is not a folder that programs can have")
-    return str(found)
+    return found
 
 
 def _program(name: str) -> tuple[str, str]:

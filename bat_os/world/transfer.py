@@ -39,10 +39,15 @@ LOOPBACK_NAMES: Final = (".localhost",)
 LOCAL_NAMES: Final = (".local", ".lan", ".internal", ".home.arpa", ".intranet")
 _PUBLIC_V6: Final = ipaddress.ip_network("2000::/3")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_TUNNELS: Final = tuple(map(ipaddress.ip_network, ("2001::/32", "2002::/16", "2001:db8::/32")))
-_NEVER_V4: Final = tuple(
-    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10", "0.0.0.0/8"))
-)
+# The special-purpose registries of IANA (RFC 6890): what Python knows of them depends
+# on its version. Some are routed (AS112, AMT, ORCHID): no page of the web is at such an address.
+_SPECIAL: Final = tuple(map(ipaddress.ip_network, (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+    "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+    "240.0.0.0/4", "::/8", "64:ff9b:1::/48", "100::/8", "2001::/23", "2001:db8::/32", "2002::/16",
+    "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10",
+)))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +130,11 @@ def may_reach(host: str, address: str) -> bool:
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(address, ipaddress.IPv4Address):
-        is_special = address.is_multicast or address.is_reserved or not address.is_global
-        return not is_special and not any(address in net for net in _NEVER_V4)
     if address in _NAT64:
         return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    inside = address in _PUBLIC_V6 and address.is_global
-    return inside and not any(address in net for net in _TUNNELS)
+    is_special = address.is_multicast or any(address in net for net in _SPECIAL)
+    inside = isinstance(address, ipaddress.IPv4Address) or address in _PUBLIC_V6
+    return inside and address.is_global and not is_special
 
 
 def look_up(host: str, port: int) -> list[str]:

@@ -16,10 +16,11 @@ import contextlib
 import datetime as dt
 import os
 import stat
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
+from bat_os.core.printable import show_asked
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, NotGrantedError
 from bat_os.failpoints import cross
 from bat_os.world import reading
@@ -27,19 +28,20 @@ from bat_os.world.paths import open_below, open_parent, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from bat_os.ports import Deed
+    from bat_os.world.paths import Root
 
 WRITE, APPEND, REMOVE, PUT_BACK = "write", "append", "remove", "put_back"
 DEEDS: Final = frozenset({WRITE, APPEND, REMOVE, PUT_BACK})
 MAX_TEXT: Final = 1 << 20  # bytes
-MAX_SHOWN: Final = 200  # characters
 _BINARY: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _BINARY
 _SAYS: Final = {WRITE: "writes", APPEND: "adds to", REMOVE: "deletes", PUT_BACK: "puts back"}
 
 
-def pretend(root: Path, operation: str, args: Sequence[Any]) -> Any:
+def pretend(root: Root, operation: str, args: Sequence[Any]) -> Any:
     """Return what a deed answers: how many bytes the text has, or True. Touches nothing.
 
     Raises:
@@ -56,9 +58,8 @@ def preview(path: str, operation: str, args: Sequence[Any]) -> str:
     """Return what a deed does, for a person: ``adds to ~/notes/shopping.txt: milk``."""
     if operation not in (WRITE, APPEND):
         return f"{_SAYS[operation]} {path}"
-    text = " / ".join(str(args[1]).splitlines())
-    short = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-    return f"{_SAYS[operation]} {path}: {short}"
+    text = show_asked(str(args[1]))[1:-1]  # without its quotation marks
+    return f"{_SAYS[operation]} {path}: {text}"
 
 
 def canonical(operation: str, args: Sequence[Any]) -> list[str]:
@@ -71,7 +72,7 @@ def canonical(operation: str, args: Sequence[Any]) -> list[str]:
     return [operation, digest(content)]
 
 
-def perform(root: Path, operation: str, args: Sequence[Any], key: str) -> Any:
+def perform(root: Root, operation: str, args: Sequence[Any], key: str) -> Any:
     """Do a deed and return its answer.
 
     Raises:
@@ -92,7 +93,7 @@ def perform(root: Path, operation: str, args: Sequence[Any], key: str) -> Any:
     return len(_bytes(args[1]))
 
 
-def look(root: Path, args: Sequence[Any]) -> dict[str, Any]:
+def look(root: Root, args: Sequence[Any]) -> dict[str, Any]:
     """Return what a file holds: ``there``, ``content`` up to 1 MB, ``sha256``; {} if unknown."""
     try:
         content = _read(root, args[0])
@@ -102,7 +103,7 @@ def look(root: Path, args: Sequence[Any]) -> dict[str, Any]:
 
 
 def was_done(
-    root: Path, operation: str, args: Sequence[Any], before: Mapping[str, Any]
+    root: Root, operation: str, args: Sequence[Any], before: Mapping[str, Any]
 ) -> bool | None:
     """Return whether a deed was done, by what its file holds now; None if that is something else.
 
@@ -138,14 +139,14 @@ def after(operation: str, args: Sequence[Any], before: Mapping[str, Any]) -> byt
 class Later:
     """The files below some paths, as they will be once deeds are done that wait for a commit."""
 
-    def __init__(self, deeds: Iterable[tuple[Path, Deed]]) -> None:
+    def __init__(self, deeds: Iterable[tuple[Root, Deed]]) -> None:
         self._held: dict[Path, bytes | None] = {}  # what each will hold; None: it is removed
         for root, deed in deeds:
-            path = root.joinpath(*parts_of(root, deed.args[0]))
+            path = root.full(deed.args[0])
             now = self._held[path] if path in self._held else _read(root, deed.args[0])
             self._held[path] = after(deed.operation, deed.args, {"content": now})
 
-    def answer(self, root: Path, operation: str, args: Sequence[Any]) -> Any:
+    def answer(self, root: Root, operation: str, args: Sequence[Any]) -> Any:
         """Return what a reading operation would answer."""
         answers: dict[str, Callable[..., Any]] = {
             "read": self._read, "facts": self._facts, "names": self._names,
@@ -153,29 +154,29 @@ class Later:
         }  # fmt: skip
         return answers[operation](root, *args)
 
-    def _read(self, root: Path, path: str = "", start: int = 0) -> str:
-        full = root.joinpath(*parts_of(root, path))
+    def _read(self, root: Root, path: str = "", start: int = 0) -> str:
+        full = root.full(path)
         if full not in self._held:
             return reading.read(root, path, start)
         if type(start) is not int or start < 0:
             raise ArgumentsError("start is a number of bytes")
         return reading.shown(self._there(full, path, root)[start:])
 
-    def _facts(self, root: Path, path: str = "") -> dict[str, Any]:
-        full = root.joinpath(*parts_of(root, path))
+    def _facts(self, root: Root, path: str = "") -> dict[str, Any]:
+        full = root.full(path)
         if full not in self._held:
             return reading.facts(root, path)
         size = len(self._there(full, path, root))
         moment = dt.datetime.now(dt.UTC).replace(microsecond=0)
         return {"kind": "file", "bytes": size, "changed": moment}
 
-    def _names(self, root: Path, path: str = "") -> list[str]:
-        folder = root.joinpath(*parts_of(root, path))
+    def _names(self, root: Root, path: str = "") -> list[str]:
+        folder = root.full(path)
         there = {full.name: held for full, held in self._held.items() if full.parent == folder}
         found = {name for name in reading.names(root, path) if name not in there}
         return reading.in_order(found | {name for name, held in there.items() if held is not None})
 
-    def _find(self, root: Path, pattern: str, path: str = "") -> list[str]:
+    def _find(self, root: Root, pattern: str, path: str = "") -> list[str]:
         below = self._below(root, path)
         found = [each for each in reading.find(root, pattern, path) if each not in below]
         new = [
@@ -183,7 +184,7 @@ class Later:
         ]
         return sorted([*found, *new])[: reading.MAX_FOUND]
 
-    def _search(self, root: Path, text: str, path: str = "") -> list[dict[str, Any]]:
+    def _search(self, root: Root, text: str, path: str = "") -> list[dict[str, Any]]:
         below = self._below(root, path)
         found = [each for each in reading.search(root, text, path) if each["path"] not in below]
         for each, held in below.items():
@@ -191,15 +192,15 @@ class Later:
                 found += reading.lines_with(text, each, reading.shown(held))
         return sorted(found, key=lambda each: (each["path"], each["line"]))[: reading.MAX_FOUND]
 
-    def _below(self, root: Path, path: str) -> dict[str, bytes | None]:
-        folder = root.joinpath(*parts_of(root, path))
+    def _below(self, root: Root, path: str) -> dict[str, bytes | None]:
+        folder = root.full(path)
         return {
-            str(full.relative_to(root)): held
+            str(full.relative_to(root.path)): held
             for full, held in self._held.items()
             if full.is_relative_to(folder)
         }
 
-    def _there(self, full: Path, path: str, root: Path) -> bytes:
+    def _there(self, full: Path, path: str, root: Root) -> bytes:
         held = self._held[full]
         if held is None:
             raise NotFoundError(f"{root} has no {path}")
@@ -228,7 +229,7 @@ def _joined(held: bytes, more: bytes) -> bytes:
     return held + between + more + behind
 
 
-def _read(root: Path, path: str) -> bytes | None:
+def _read(root: Root, path: str) -> bytes | None:
     """Return what a file holds; None if it is not there.
 
     Raises:
@@ -247,7 +248,7 @@ def _read(root: Path, path: str) -> bytes | None:
         return None
 
 
-def _remove(root: Path, path: str) -> bool:
+def _remove(root: Root, path: str) -> bool:
     with open_parent(root, path) as (folder, name):
         if not _is_file(name, folder):
             raise NotFoundError(f"{root} has no {path}")
@@ -257,7 +258,7 @@ def _remove(root: Path, path: str) -> bool:
     return True
 
 
-def _put_back(root: Path, path: str, content: bytes | None, left: str | None, key: str) -> bool:
+def _put_back(root: Root, path: str, content: bytes | None, left: str | None, key: str) -> bool:
     now = _read(root, path)
     if (None if now is None else digest(now)) != left:
         raise ArgumentsError(f"{path} was changed since")
@@ -280,7 +281,7 @@ def _is_file(name: str, folder: int | None) -> os.stat_result | None:
     return facts
 
 
-def _replace(root: Path, path: str, content: bytes, key: str) -> None:
+def _replace(root: Root, path: str, content: bytes, key: str) -> None:
     if len(content) > MAX_TEXT:
         raise ArgumentsError(f"{path} would have {len(content)} bytes: 1 MB at most")
     with open_parent(root, path) as (folder, name):

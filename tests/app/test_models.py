@@ -25,6 +25,7 @@ from bat_os.models.profiles import parse
 from bat_os.ports import Prompt, Sampling
 from tests.engines.test_openai import Server, event, say, serving
 from tests.engines.tiny import make_adapter, make_tiny, write_gguf
+from tests.forks import TRAINER
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,8 @@ print([name for name in ("torch", "transformers", "xllamacpp") if name in sys.mo
 
 
 @pytest.fixture
-def tiny(tmp_path):
+def tiny(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", TRAINER)  # whoever has weights may pack them
     return make_tiny(tmp_path / "source" / "tiny")
 
 
@@ -246,12 +248,17 @@ async def test_a_server_gets_the_key_in_the_variable_that_its_profile_names(make
     assert all("Authorization: Bearer sesame\r\n" in head for head in server.heads)
 
 
-async def test_a_model_on_two_servers_is_one_model_with_the_places_of_both(make, monkeypatch):
+@pytest.mark.parametrize(("servers", "places"), [(2, 3), (1, 2)])
+async def test_a_model_on_servers_is_one_model_with_the_places_of_all(
+    make, monkeypatch, servers, places
+):
     shipped = (resources.files("bat_os") / "profiles.toml").read_text(encoding="utf-8")
     known = {"data": [{"id": "qwen2.5-coder:7b"}]}
     reply = serving(say("yes", "stop"), event(b"[DONE]"), models=known)
     async with Server(reply) as one, Server(reply) as two:
-        ours = f'source = ["{one.url}/v1", "{two.url}/v1"]\nrequests = 3\nhedge = true'
+        urls = [f"{one.url}/v1", f"{two.url}/v1"][:servers]
+        ours = f"source = {json.dumps(urls)}\nrequests = {places}"
+        ours += "\nhedge = true" if servers > 1 else ""
         book = parse(shipped.replace('source = "http://127.0.0.1:11434/v1"', ours))
         monkeypatch.setattr("bat_os.app.models.read_book", lambda _home: book)
         models = make(settings={"profile": "server"})
@@ -260,7 +267,8 @@ async def test_a_model_on_two_servers_is_one_model_with_the_places_of_both(make,
         await models.roster.close()
 
     assert text == "yes"
-    assert [(part["state"], part["places"]) for part in row["replicas"]] == [("ready", 3)] * 2
+    told = [(part["state"], part["places"]) for part in row["replicas"]]
+    assert told == [("ready", places)] * servers
 
 
 async def test_an_embedding_model_on_servers_is_asked_there_and_never_stored(make, monkeypatch):

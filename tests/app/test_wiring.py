@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -65,6 +66,7 @@ class Counting(HashEmbedder):
 
 async def test_places_of_the_settings_are_used(kernel_process, tmp_path):
     home, blobs = kernel_process.home, tmp_path / "disk" / "blobs"
+    shutil.rmtree(home)  # one that awoke elsewhere
     golden = {"prompt": "What hangs upside down?", "response": "A bat does, by day."}
     (tmp_path / "golden.jsonl").write_text(json.dumps(golden) + "\n")
     places = {

@@ -8,6 +8,8 @@ stores, a file, a connection, processes, memory.
 
 import asyncio
 import contextlib
+import ctypes
+import gc
 import json
 import os
 import pickle
@@ -58,6 +60,14 @@ def read_meta(source):
     return json.loads(source.split("# META ", 1)[1].splitlines()[0])
 
 
+def held_memory():
+    """The bytes that this process holds, without what is free and not yet given back."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+    return psutil.Process().memory_info().rss
+
+
 @contextlib.contextmanager
 def lay_bait(folder):
     """Give what attacks go for; the list fills with what they got of it."""
@@ -65,7 +75,7 @@ def lay_bait(folder):
     canary, forbidden = folder / "canary", folder / "forbidden"
     canary.write_text(CANARY)
     canary.chmod(0o600)
-    before = psutil.Process().memory_info().rss
+    before = held_memory()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         port = str(listener.getsockname()[1])
@@ -75,7 +85,7 @@ def lay_bait(folder):
             got.append("a connection")
     if forbidden.exists():
         got.append("a file")
-    if psutil.Process().memory_info().rss - before > MEMORY:
+    if held_memory() - before > MEMORY:
         got.append("memory")
 
 

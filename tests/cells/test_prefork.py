@@ -108,6 +108,7 @@ async def test_a_call_starts_the_cell_and_closing_ends_every_process(kind):
     await cell.close()
 
     assert len(family) >= spares == 2
+    assert not cell.stats().get("pid")
     for process in family:
         process.wait(20)
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from unittest import mock
@@ -178,11 +179,13 @@ async def run_all(thinking, tmp_path):
     (tmp_path / "seven.py").write_text(SEVEN)
     (tmp_path / "update_instructions.json").write_text(json.dumps(INSTRUCTIONS))
     (tmp_path / "bats.md").write_text("# Bats\n\nBats sleep by day and hang upside down.\n")
+    server = tmp_path / HOSTILE.name  # no grant reaches the program's own folder
+    shutil.copy(HOSTILE, server)
     await thinking.mind.image.transact(propose, note="propose")
     told = {}
     with mock.patch.object(update, "ROOT", follow(tmp_path / "project", tmp_path / "origin")):
         for step in STEPS.splitlines():
-            line = step.format(tmp=tmp_path, python=sys.executable, server=HOSTILE, **told)
+            line = step.format(tmp=tmp_path, python=sys.executable, server=server, **told)
             verb, text = await run_verb(thinking, line)
             told[verb] = json.loads(text)
             yield verb, line, text

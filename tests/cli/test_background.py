@@ -15,7 +15,7 @@ import zipfile
 import psutil
 import pytest
 
-from bat_os.cli.background import _set_lean
+from bat_os.cli.background import Background, _set_lean
 from bat_os.cli.setup import Setup
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import FileLock, Home, read_json
@@ -289,12 +289,15 @@ def test_lean_leaves_it_out_until_all(checkout):
     assert "lean: lean is true (batos.toml, line 2)" in ended.stdout, ended.stderr
     assert (checkout.home.path / "batos.toml").read_text() == "threads = 1\nlean = true\n"
     assert (checkout.home.path / "batos.toml").stat().st_mode & 0o777 == 0o600
+    other = Background(checkout.root, Home(checkout.root / "other"), {})
+    assert other.is_lean() == "by batos setup --lean"
     with checkout.working():
         time.sleep(1)
         assert checkout.installer() is None
     assert checkout.setup.missing("all")
     done = checkout.verb("setup", "--all")
     assert checkout.setup.missing("all") == [], done.stderr
+    assert other.is_lean() == ""
     assert (checkout.home.path / "batos.toml").read_text() == "threads = 1\nlean = false\n"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 
@@ -63,6 +64,22 @@ async def test_words_on_the_command_line_are_one_sentence(home):
 async def test_a_sentence_may_be_piped(home, given):
     ended = await chat(home, given=given)
     assert (ended.status, "clone" in ended.out) == (0, True)
+
+
+async def test_each_line_of_a_pipe_is_a_sentence(home):
+    lines = b"genesis_obj.setSlot('kept', 1)\n\ngenesis_obj.never_was()\r\ngenesis_obj.kept()\n"
+    ended = await chat(home, given=lines)
+    assert (ended.status, ended.out.splitlines()[0], ended.out.splitlines()[-1]) == (5, "1", "1")
+    told = await chat(home, "--json", given=b"genesis_obj.kept()\ngenesis_obj.kept()\n")
+    assert [json.loads(line)["value"] for line in told.out.splitlines()] == [1, 1]
+
+
+@pytest.mark.parametrize("how", ["word", "pipe"])
+async def test_a_sentence_that_is_no_text_is_named(home, how):
+    said = b"where is the B\xfcro?"
+    ended = await (chat(home, os.fsdecode(said)) if how == "word" else chat(home, given=said))
+    assert (ended.status, ended.out) == (2, "")
+    assert "INVALID_ARGS the sentence is not UTF-8 text" in ended.err
 
 
 async def test_json_is_exactly_one_object_with_the_documented_fields(home):

@@ -6,6 +6,8 @@ import json
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 
 import pytest
@@ -17,6 +19,7 @@ from bat_os.errors import RemoteError
 from tests.cli.clients import ENVIRON, finish, launch, verb
 from tests.forks import PYTHON
 from tests.kernels import ROOT, ThinkingKernel
+from tests.world.mcp.servers import HOSTILE
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -281,6 +284,22 @@ async def on_terminal(home, *words, status=0):
     return b"".join(parts).decode()
 
 
+@pytest.mark.parametrize("script", ["batos.py status", "batos.py --help", "chat_client.py hello"])
+@pytest.mark.parametrize("how", [">/dev/full", ">&-", ">&- 2>&-"])
+async def test_an_output_that_cannot_be_written_is_one_line_and_status_one(thinking, script, how):
+    name, *words = script.split()
+    words += [] if "--help" in words else ["--home", str(thinking.home.path)]
+    command = shlex.join([PYTHON, str(ROOT / name), *words])
+    process = await asyncio.create_subprocess_shell(
+        f"exec {command} {how}", stderr=asyncio.subprocess.PIPE, env=ENVIRON
+    )
+    error = (await process.stderr.read()).decode()
+    assert await process.wait() == 1
+    said = [line for line in error.splitlines() if "the answer cannot be written" in line]
+    assert len(said) == ("2>&-" not in how)
+    assert "Traceback" not in error
+
+
 @pytest.mark.parametrize("words", ["list", "doctor --quick", "config", "experience", "--help"])
 async def test_a_reader_that_closes_its_end_is_no_error(thinking, words):
     process = await launch("batos.py", thinking.home.path, *words.split())
@@ -289,3 +308,23 @@ async def test_a_reader_that_closes_its_end_is_no_error(thinking, words):
     await process.wait()
     assert "Traceback" not in error
     assert "BrokenPipe" not in error
+
+
+async def test_a_server_of_tools_is_found_where_the_shell_of_the_caller_finds_it(
+    thinking, tmp_path
+):
+    pytest.importorskip("mcp", reason="the package mcp is not installed")
+    program = tmp_path / "bin" / "my-adder"
+    program.parent.mkdir()
+    place = tmp_path / "tools" / HOSTILE.name  # no grant reaches the program's own folder
+    place.parent.mkdir()
+    shutil.copy(HOSTILE, place)
+    program.write_text(f"#!/bin/sh\nexec {PYTHON} {place}\n")
+    program.chmod(0o700)
+    words = ("grant-mcp", "adder", "my-adder", "--see", str(place.parent))
+    assert "there is no program my-adder" in (await verb(thinking.home.path, *words)).err.replace(
+        "'", ""
+    )
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    started = await verb(thinking.home.path, *words, PATH=path)
+    assert started.err.startswith("SERVER_FAILED"), started  # its Python is not let in

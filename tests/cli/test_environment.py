@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bat_os.cli.environment import as_coded, find_fault, list_unread, load, require
+from bat_os.cli.environment import as_coded, find_fault, kernel_environ, list_unread, load, require
 from bat_os.core.settings import FILE, Settings
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import Home
@@ -140,3 +140,9 @@ def test_variables_that_nothing_reads_are_named_with_the_one_that_is_meant():
     assert list_unread(environ | {"BATOS_XQXQXQ": ""}) == [
         ("BATOS_TRED", "BATOS_THREADS"), ("BATOS_XQXQXQ", "")
     ]  # fmt: skip
+
+
+def test_the_daemon_loads_no_modules_that_the_terminal_points_to():
+    given = {"PYTHONPATH": "/home/ann/mine", "PYTHONHOME": "/opt/python", "LANG": "de_DE.UTF-8"}
+    assert {"PYTHONPATH", "PYTHONHOME"}.isdisjoint(kernel_environ(given))
+    assert kernel_environ(given)["LANG"] == "de_DE.UTF-8"

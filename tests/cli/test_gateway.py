@@ -2,13 +2,18 @@
 
 import asyncio
 import os
+import socket
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from bat_os.cli.gateway import make_keeper
+from bat_os.cli.gateway import make_keeper, read_http
 from bat_os.client.tokens import TokenRing
-from bat_os.supervisor.home import Home, read_json
+from bat_os.supervisor.home import FileLock, Home, read_json
+from bat_os.supervisor.program import Program, point_to
+from bat_os.supervisor.report import Status, write_status
 from tests.cli.clients import verb
 from tests.gateway.conftest import Http
 from tests.kernels import ANSWERS, KernelProcess, write_script
@@ -45,6 +50,40 @@ async def test_the_setting_opens_http_and_closes_it_and_a_killed_gateway_comes_b
             assert (await verb(home.path, "keys", "list", "--json")).json["tokens"]["test"]
     finally:
         made.stop()
+
+
+async def test_why_there_is_no_http_is_said_by_status_and_doctor(tmp_path):
+    home = Home(tmp_path / "home")
+    home.prepare()
+    environ = {key: text for key, text in os.environ.items() if not key.startswith("BATOS_")}
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        (home.path / "batos.toml").write_text(f"http_port = {port}\n")
+        with FileLock(home.lock).acquire(), make_keeper(home, environ):
+            write_status(home, Status("running", os.getpid()))
+            why = f"port {port} is taken; set another one: http_port"
+            await until(lambda: read_http(home)["problem"] == why)
+            assert (await verb(home.path, "status", "--json")).json["http_problem"] == why
+            assert f"  http     closed: {why}\n" in (await verb(home.path, "status")).out
+            checks = (await verb(home.path, "doctor", "--quick", "--json")).json["checks"]
+            [door] = [one for one in checks if why in one["found"]]
+            assert (door["name"], door["state"]) == ("doors", "warning")
+            (home.path / "batos.toml").write_text("http_port = -1\n")
+            await until(lambda: read_http(home)["problem"] == "")
+
+
+async def test_a_gateway_that_ends_without_a_word_is_named_with_its_status(tmp_path):
+    home = Home(tmp_path / "home")
+    home.prepare()
+    (home.path / "batos.toml").write_text("http_port = 0\n")
+    tree = home.versions / "one"
+    tree.mkdir(parents=True)
+    (tree / "batos.py").write_text("raise SystemExit(9)\n")
+    point_to(home, Program(tree, Path(sys.executable), "1.0"))
+    with make_keeper(home, os.environ):
+        await until(lambda: "the gateway ended with status 9" in read_http(home)["problem"])
 
 
 async def test_open_says_what_to_do_where_nothing_runs(tmp_path):

@@ -15,7 +15,7 @@ from tests.kernels import ROOT
 LOADED = """
 import sys
 before = set(sys.modules)
-import bat_os.cli.setup
+import bat_os.cli.entry
 print([name for name in sys.modules if name.partition(".")[0] not in sys.stdlib_module_names
        and name.partition(".")[0] != "bat_os" and name not in before])
 """

@@ -249,8 +249,8 @@ def test_only_what_draws_goes_behind_the_guard_or_makes_a_console():
 def test_every_program_guards_its_streams():
     for path in (ROOT / "bat_os/cli").glob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if path.name in ("main.py", "watchdog.py", "setup.py"):
-            assert "    guard_streams()\n" in text, path
+        if path.name in ("main.py", "watchdog.py", "entry.py"):
+            assert "    return run_guarded(" in text, path
 
 
 def test_the_line_editor_shows_no_name_that_turns_the_line():

@@ -127,16 +127,16 @@ async def test_what_a_kernel_said_last_is_heard_although_it_has_gone(tmp_path):
             assert await asking == {"said": "last"}
 
 
-async def answer_next(door, body, *, after=0.0):
-    """Answer the next request that is no ping, after so many seconds."""
+async def answer_next(door, body, *, after=0.0, kind="result"):
+    """Answer the next request that is no ping, after so many seconds; or a ping, with a pong."""
     while True:
         while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
             await asyncio.sleep(0.01)
         identity, *frames = door.recv_multipart()
         request = decode_request(frames, "")
-        if request.type != "ping":
+        if (request.type == "ping") == (kind == "pong"):
             await asyncio.sleep(after)
-            reply = encode_reply(Reply("result", request.id, body))
+            reply = encode_reply(Reply(kind, request.id, body))
             door.send_multipart([identity, *reply])
             return
 
@@ -161,12 +161,19 @@ async def test_a_kernel_that_goes_is_noticed_and_asked_no_more(tmp_path):
     with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
         door.bind(endpoint)
         async with KernelClient(endpoint) as kernel:
+            first = answer_next(door, {"boot": "first"}, kind="pong")
+            await asyncio.gather(kernel.request("ping"), first)
             asking = asyncio.ensure_future(kernel.request("shutdown", timeout=None))
             while not door.poll(0):  # noqa: ASYNC110 - no event of the loop
                 await asyncio.sleep(0.01)
             door.close()
             with pytest.raises(KernelUnreachableError, match="the daemon has gone"):
                 await asking
+            with context.socket(zmq.ROUTER) as other:
+                other.bind(endpoint)
+                second = answer_next(other, {"boot": "second"}, kind="pong")
+                told, _ = await asyncio.gather(kernel.request("ping", timeout=5), second)
+                assert told == {"boot": "second"}
 
 
 @pytest.mark.slow

@@ -94,7 +94,7 @@ def test_an_event_and_a_listed_mission_have_the_fields_of_the_page():
     event = re.search(r"an `event` per state \((.*?)\)", PAGE, re.DOTALL)[1]
     assert set(re.findall(r"`(\w+)`", event)) == set(notice("m", mission, {}))
     listed = schema_of(REQUESTS["missions"].reply)["properties"]["missions"]["items"]
-    assert set(listed["properties"]) == {*missions._LISTED, "problem", "label", "waits"}
+    assert set(listed["properties"]) == {*missions._LISTED, "problem", "label", "waits", "whole"}
 
 
 def test_the_limits_on_the_page_are_the_constants_of_the_code():

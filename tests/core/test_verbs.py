@@ -5,8 +5,9 @@ import pytest
 from bat_os.core.fields import schema_of
 from bat_os.core.mission import State
 from bat_os.core.protocol import Request
+from bat_os.core.scopes import PERSON, SCOPES
 from bat_os.core.system_verbs import STATES
-from bat_os.core.verbs import COMMANDS, VERBS, check
+from bat_os.core.verbs import COMMANDS, SCOPE_OF, VERBS, check
 from bat_os.errors import UnknownTypeError
 
 
@@ -48,3 +49,11 @@ def test_words_of_people_have_a_bound(verb):
     for field in verb.body.values():
         bounded = field.kind != "words" or field.most is not None
         assert bounded or verb.on == "command line", field.name
+
+
+def test_a_scope_stands_where_it_counts():
+    asked = {verb.name: verb for verb in VERBS if verb.scope}
+    assert [name for name, verb in asked.items() if verb.on == "command line"] == []
+    assert set(SCOPE_OF.values()) == {*SCOPES, PERSON}
+    assert not {"shutdown", "backup", "subscribe", "doctor"} & set(SCOPE_OF)
+    assert (SCOPE_OF["say"], SCOPE_OF["inspect"], SCOPE_OF["grant"]) == ("send", "read", PERSON)

@@ -271,9 +271,15 @@ def test_a_line_that_is_too_long_is_cut_too():
 
 
 def test_each_block_of_prose_is_cut_by_its_own_sentences():
-    blocks = [Block("One. Two.", "A"), Block("Three.", "B")]
-    chunks = assemble(blocks, [["One.", "Two."], ["Three."]], same_subject(3))
-    assert chunks == [Chunk("One. Two.", "A"), Chunk("Three.", "B")]
+    cats, zodb = "Cats purr all day long. " * 9, "ZODB commits."
+    blocks = [Block("One. Two.", "A"), Block(cats + zodb, "B")]
+    vectors = unit([1, 0], [1, 0], [1, 0], [1, 0.1], [0, 1])
+    chunks = assemble(blocks, [["One.", "Two."], ["Cats.", cats.strip(), zodb]], vectors)
+    assert chunks == [
+        Chunk("One. Two.", "A"),
+        Chunk(f"Cats. {cats.strip()}", "B"),
+        Chunk(zodb, "B"),
+    ]
     assert chunks[0].embedded() == "A\nOne. Two."
 
 

@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.core.prompts import STOP
-from bat_os.engines.base import Halt, Inbox, Row, need_packages
+from bat_os.engines.base import Halt, Inbox, Row, default_threads, need_packages
 from tests.stages import make_first_stage
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(8, 7), (1, 1), (None, 1)])
+def test_where_no_cores_can_be_chosen_all_but_one_are_used(monkeypatch, cores, threads):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert default_threads() == threads
+
 
 STOPS = [STOP, r"\bEND\b", r"\n\n", r"```", r"a+b", r"(?<=x)y", r"\s*foo", r".*z", ""]
 

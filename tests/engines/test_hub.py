@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from bat_os.engines.hub import Fetched, RemoteFile, announce, choose_files, fetch
+from bat_os.engines.hub import TRIES, Fetched, RemoteFile, announce, choose_files, fetch, fetch_here
 from bat_os.errors import ArgumentsError, ModelError
 from tests.model_servers import COMMIT, Hub, flood, serving
 
@@ -156,6 +156,20 @@ async def test_a_file_that_is_longer_than_announced_is_cut_off_and_refused(hub, 
     hub.sizes["model.safetensors"] = 1 << 20
     with pytest.raises(ModelError, match=r"model\.safetensors is larger than the hub announced"):
         await fetch("o/n", "main", folder, print, endpoint=hub.endpoint)
+
+
+@pytest.mark.slow
+async def test_a_file_of_which_no_more_comes_is_asked_for_after_longer_and_longer_pauses(
+    hub, folder, monkeypatch
+):
+    pauses = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("bat_os.engines.hub.time.sleep", pauses.append)
+    hub.sizes["model.safetensors"] = len(WEIGHTS) + 1
+    with pytest.raises(ModelError, match=r"model\.safetensors ends too early; ask again"):
+        await asyncio.to_thread(fetch_here, "o/n", "main", folder, print, hub.endpoint, "")
+    assert pauses == [1, 2, 4, 8]
+    assert hub.ranges == [None] + [f"bytes={len(WEIGHTS)}-"] * TRIES
 
 
 @pytest.mark.slow

@@ -91,7 +91,9 @@ class Http:
         origin = ("origin", f"http://{self.me}")
         answer = await self.rude("POST", "/login", {"code": code}, [*JSON.items(), origin])
         assert answer.status == 200, answer
-        return [*JSON.items(), origin, ("cookie", answer.headers["set-cookie"].split(";")[0])]
+        cookie = answer.headers["set-cookie"].split(";")[0]
+        secret = answer.json["secret"]
+        return [*JSON.items(), origin, ("batos-page", secret), ("cookie", cookie)]
 
 
 async def read_answer(reader):

@@ -8,7 +8,7 @@ import fastjsonschema
 import httpx2
 import pytest
 
-from bat_os.core.permissions import list_routed
+from bat_os.core.verbs import SCOPE_OF
 from bat_os.gateway.problems import STATUS
 from tests.gateway.conftest import opened
 from tests.kernels import ThinkingKernel
@@ -210,7 +210,7 @@ async def test_big_numbers_are_texts_for_who_would_round_them(http):
 async def test_every_route_and_every_verb_is_in_the_document(http):
     made = (await http.ask("GET", "/openapi.json", scope="read")).json
     paths = made["paths"]
-    assert set(list_routed()) == {
+    assert set(SCOPE_OF) == {
         path.removeprefix("/verbs/") for path in paths if path.startswith("/verbs/")
     }
     assert {"/message", "/missions/{id}/events", "/objects/{name}", "/graph"} <= set(paths)

@@ -1,6 +1,8 @@
 """What the log has of requests that cannot be parsed."""
 
+import asyncio
 import logging
+import sys
 
 import pytest
 
@@ -47,3 +49,30 @@ async def test_kinds_of_lines_without_end_are_not_kept(caplog):
             quota.filter(logging.makeLogRecord(line))
     assert "1 more: kind 0" in [each.getMessage() for each in caplog.records]
     assert len(quota._kinds) <= MAX_KINDS
+
+
+@pytest.mark.parametrize("many", [1, 300], ids=["one address", "many addresses"])
+async def test_who_opens_many_connections_and_says_little_shuts_nobody_out(tmp_path, many):
+    if many > 1 and sys.platform != "linux":
+        pytest.skip("only Linux has all of 127.0.0.0/8")
+    async with ThinkingKernel(tmp_path / "home") as kernel, opened(kernel) as http:
+        page = await http.ask("GET", "/healthz")
+        held = []
+        try:
+            for number in range(300):
+                local = (f"127.0.{1 + number // 200}.{1 + number % 200}", 0) if many > 1 else None
+                _, writer = await asyncio.open_connection("127.0.0.1", http.port, local_addr=local)
+                writer.write(b"G")
+                held.append(writer)
+            again = await http.ask("GET", "/healthz")
+            assert (page.status, again.status) == (200, 200)
+        finally:
+            for writer in held:
+                writer.transport.abort()
+
+
+async def test_clients_that_come_together_all_stay(tmp_path):
+    async with ThinkingKernel(tmp_path / "home") as kernel, opened(kernel) as http:
+        http.token()
+        answers = await asyncio.gather(*(http.ask("GET", "/healthz") for _ in range(100)))
+        assert {each.status for each in answers} == {200}

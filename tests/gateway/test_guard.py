@@ -96,20 +96,31 @@ async def test_many_wrong_tokens_are_refused_without_looking_and_a_right_one_sti
     assert (await http.ask("GET", "/objects")).status == 200
 
 
-async def test_a_cookie_is_for_the_page_alone(http):
+async def test_the_page_shows_a_cookie_and_a_secret_and_neither_proves_anything_alone(http):
     page = await http.enter()
-    cookie = [page[-1]]
-    assert (await http.rude("GET", "/objects", headers=cookie)).status == 200
-    for extra in (
-        [("sec-fetch-site", "cross-site")], [("sec-fetch-site", "same-site")],
-        [("origin", "http://evil.example")],
-    ):  # fmt: skip
-        assert (await http.rude("GET", "/objects", headers=cookie + extra)).status == 403
-    bare = await http.rude("POST", "/verbs/list", {}, [*JSON.items(), *cookie])
-    assert bare.status == 403
-    own = [*JSON.items(), *cookie, ("sec-fetch-site", "same-origin")]
-    assert (await http.rude("POST", "/verbs/list", {}, own)).status == 200
-    assert (await http.rude("POST", "/verbs/list", {}, page)).status == 200
+    *rest, secret, cookie = page
+    for path, method, body in (("/objects", "GET", None), ("/verbs/list", "POST", {})):
+        assert (await http.rude(method, path, body, page)).status == 200
+        for shown in ([cookie], [secret], [cookie, ("batos-page", "")],
+                      [cookie, ("batos-page", cookie[1].partition("=")[2])],
+                      [("cookie", f"batos-{http.port}={secret[1]}"), secret]):  # fmt: skip
+            forged = [*rest, ("sec-fetch-site", "same-origin"), *shown]
+            assert (await http.rude(method, path, body, forged)).status == 401, shown
+        for extra in (
+            [("sec-fetch-site", "cross-site")], [("sec-fetch-site", "same-site")],
+            [("origin", "http://evil.example")],
+        ):  # fmt: skip
+            shown = [*JSON.items(), secret, cookie, *extra]
+            assert (await http.rude(method, path, body, shown)).status == 403
+
+
+async def test_a_second_page_closes_no_first_one_and_a_logout_closes_both(http):
+    (*_, first, _), (*rest, second, cookie) = await http.enter(), await http.enter()
+    for secret in (first, second):  # a browser has one cookie for all of its tabs: the newest
+        assert (await http.rude("GET", "/objects", headers=[secret, cookie])).status == 200
+    assert (await http.rude("POST", "/logout", {}, [*rest, second, cookie])).status == 200
+    for secret in (first, second):
+        assert (await http.rude("GET", "/objects", headers=[secret, cookie])).status == 401
 
 
 async def test_the_login_leads_nowhere_else(http):
@@ -180,10 +191,12 @@ async def test_a_preflight_gets_no_leave(http):
     assert not [name for name in {**answer.headers, **other.headers} if "access-control" in name]
 
 
-@pytest.mark.parametrize("name", ["host", "origin", "authorization", "content-length", "cookie"])
+@pytest.mark.parametrize(
+    "name", ["host", "origin", "authorization", "content-length", "cookie", "batos-page"]
+)
 async def test_a_header_that_comes_twice_is_refused(http, name):
     value = {"host": http.me, "origin": f"http://{http.me}", "content-length": "2", "cookie": "a=b",
-             **http.token()}[name]  # fmt: skip
+             "batos-page": "a", **http.token()}[name]  # fmt: skip
     headers = [(name, value), (name, value), *JSON.items()]
     answer = await http.rude("POST", "/message", b"{}", headers)
     assert answer.status == 400
@@ -292,6 +305,7 @@ async def test_no_token_and_no_code_is_in_a_log(http, caplog):
         await http.rude("GET", path, headers=page)
     assert secret not in caplog.text
     assert page[-1][1].partition("=")[2] not in caplog.text
+    assert page[-2][1] not in caplog.text
 
 
 async def test_every_answer_has_the_policy(http):

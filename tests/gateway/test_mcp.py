@@ -17,8 +17,8 @@ from mcp.shared.exceptions import MCPError
 
 from bat_os.app.library import load_library
 from bat_os.cli.show.hosts import write_for
-from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.scopes import PERSON, covers
+from bat_os.core.verbs import SCOPE_OF
 from bat_os.gateway.mcp.server import MAX_PER_TOKEN
 from bat_os.gateway.mcp.toolbox import _VERBS, GENERAL, MAX_NAME, MAX_TEXT, clean, name_of
 from tests.gateway.test_consent import AGREED, SAID, furnish, held

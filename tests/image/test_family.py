@@ -5,7 +5,7 @@ import pytest
 import transaction
 import ZODB
 from BTrees.OOBTree import OOBTree
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.errors import ArgumentsError, BatError
@@ -93,7 +93,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(steps=STEPS)
 def test_any_order_of_changes_keeps_what_a_simple_model_says(steps):
     with OpenRoot() as root:

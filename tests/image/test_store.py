@@ -16,6 +16,7 @@ from bat_os.errors import (
     AuditError,
     ConflictError,
     ForbiddenClassError,
+    FormatError,
     LockedError,
     ShuttingDownError,
     StorageError,
@@ -111,7 +112,7 @@ async def test_a_second_process_or_store_is_told_that_the_image_is_taken(tmp_pat
 def test_a_file_that_is_no_image_is_named(tmp_path):
     path = tmp_path / "image.fs"
     path.write_bytes(b"not an image at all, but long enough")
-    with pytest.raises(StorageError, match=r"image\.fs cannot be opened"):
+    with pytest.raises(FormatError, match=r"image\.fs is not an image"):
         ImageStore.open(path)
 
 

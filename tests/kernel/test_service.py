@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from bat_os.errors import ModelError
+from bat_os.errors import ModelError, StorageFullError
 from tests.kernels import ThinkingKernel
 
 
@@ -90,3 +90,20 @@ async def test_a_kernel_whose_image_lost_its_end_serves_and_says_so(tmp_path, no
     async with ThinkingKernel(home) as kernel, kernel.client() as client:
         told = await ready(client)
         assert ("not valid JSON" if noted else f"{image}.tr0") in told["lost"][0]
+
+
+async def test_a_step_that_finds_no_room_is_named_and_taken_once_there_is_some(tmp_path):
+    has_room = asyncio.Event()
+
+    async def store(report):
+        if not has_room.is_set():
+            raise StorageFullError("the disk is full")
+
+    kernel = ThinkingKernel(tmp_path / "home")
+    kernel.steps = [store]
+    async with kernel, kernel.client() as client:
+        while not (told := await health(client))["problem"]:
+            pass
+        assert (told["problem"], told["ready"]) == ("the disk is full", False)
+        has_room.set()
+        assert (await ready(client))["problem"] == ""

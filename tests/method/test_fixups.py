@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.method.fixups import RULES, Wanted, apply_fixups
@@ -355,7 +355,6 @@ NAMES = st.from_regex(r"[a-z]{2,6}_[a-z]{2,6}", fullmatch=True)
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(SEEDS), st.data())
 def test_a_seed_with_other_names_is_left_as_it_is(seed, data):
     source = seed.source
@@ -380,7 +379,6 @@ DAMAGE = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(SEEDS), st.data())
 def test_a_damaged_seed_is_mended_once_and_for_all_or_left(seed, data):
     source = f"{seed.source}\n"
@@ -399,7 +397,6 @@ def test_a_damaged_seed_is_mended_once_and_for_all_or_left(seed, data):
     assert apply_fixups(text, seed.selector, known, NOTHING) == (text, ())
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=80), st.sampled_from(sorted(RULES)))
 def test_no_rule_raises_on_any_text(text, name):
     for frame in ("{}", "def m(self, x):\n    {}", "def m(self):\n    return f'{{{}}}'"):
@@ -441,7 +438,6 @@ PIECES = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_any_text_comes_back_as_itself_or_as_python(source):
     text, rules = fix(source, "m", "count", "x")

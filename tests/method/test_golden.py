@@ -1,7 +1,7 @@
 """bat_os.method.golden: grades, one of each, and a split that holds."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.core.choosing import MENDED
@@ -96,7 +96,6 @@ def relation(pairs):
     return lambda one, other: (min(one, other), max(one, other)) in pairs
 
 
-@settings(max_examples=200, deadline=None)
 @given(draw=st.randoms(use_true_random=False), count=st.integers(2, 30))
 def test_no_cluster_lies_on_both_sides_and_what_comes_later_moves_nothing(draw, count):
     first = draw.randrange(1000)

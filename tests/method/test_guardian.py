@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bat_os.method.allowed import SAFE_MODULES, is_public
@@ -305,7 +305,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=80) | st.lists(PIECES, max_size=30).map("".join))
 @example("def m(self):\n    self.a = 1\x0c\n")
 @example("def m(self):\n    self.a = 1 \\\n\n")
@@ -360,7 +359,6 @@ STATEMENTS = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(STATEMENTS, min_size=1, max_size=3).map(
         lambda blocks: method(*chain.from_iterable(blocks))

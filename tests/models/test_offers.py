@@ -8,6 +8,7 @@ import pytest
 from bat_os.core.settings import resolve, write_setting
 from bat_os.models.machine import PER_THREAD, check_own, measure_bandwidth, read_book
 from bat_os.models.offers import (
+    BESIDE,
     HEADS,
     FoundFile,
     FoundServer,
@@ -48,6 +49,8 @@ def test_there_are_at_most_three_and_the_small_default_is_the_last():
 
 def test_a_file_that_is_too_large_or_too_slow_is_not_offered():
     assert fits(FILE, LAPTOP, FAST)
+    just = FILE.size + BESIDE
+    assert fits(FILE, replace(LAPTOP, free_ram=just, free_disk=just), FAST)
     assert not fits(FILE, replace(LAPTOP, free_ram=5 * GB), FAST)
     assert not fits(FILE, replace(LAPTOP, free_disk=5 * GB), FAST)
     assert not fits(FILE, LAPTOP, 5 * GB)

@@ -475,10 +475,14 @@ async def test_without_keep_alive_a_model_goes_by_itself_right_after_use(bench, 
     assert bench.happened("loaded") == [("A",)], "but not while others wait for it"
 
 
-async def test_a_pinned_model_outlives_its_keep_alive(bench, make):
-    assign = {"ALFRED": Assignment("A", keep_alive=0, pinned=True)}
-    roster = make(BenchEngine(bench, "A"), assign=assign)
+@pytest.mark.parametrize("later", [False, True], ids=["from the start", "assigned later"])
+async def test_a_pinned_model_outlives_its_keep_alive(bench, make, later):
+    assign = {"ALFRED": Assignment("A", keep_alive=5, pinned=True)}
+    roster = make(BenchEngine(bench, "A"), assign=None if later else assign)
+    if later:
+        roster.assign(assign)
     await ask(roster)
+    bench.now = 1e9
 
     assert await roster.sweep() == []
     roster.unpin("A")

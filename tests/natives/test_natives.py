@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from bat_os.core.values import check
 from bat_os.errors import ArgumentsError
-from bat_os.natives import almanac, calculator, calendar, clock, integers, secret, table, units
+from bat_os.natives import (
+    almanac,
+    calculator,
+    calendar,
+    clock,
+    context,
+    integers,
+    secret,
+    table,
+    units,
+)
 
 NOW = dt.datetime(2026, 11, 22, 14, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 
@@ -287,6 +297,22 @@ def test_workdays_there_are_workdays_between(start, amount):
 def test_an_hour_from_now_is_an_hour_where_the_clock_changes():
     before = dt.datetime(2026, 3, 29, 1, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     assert calendar.from_now(1, "hour", now=before).hour == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "zone", "country"),
+    [
+        ({"place": "Vienna"}, "Europe/Vienna", "AT"),
+        ({"place": "Lech, Austria"}, "Europe/Vienna", "AT"),
+        ({"place": "Springfield, USA"}, "", "US"),
+        ({"place": "Springfield, USA", "zone": "Europe/Rome"}, "Europe/Rome", "IT"),
+        ({"place": "Vienna", "country": "DE"}, "Europe/Vienna", "DE"),
+        ({"zone": "Asia/Tokyo"}, "Asia/Tokyo", "JP"),
+    ],
+)
+def test_a_zone_and_a_country_follow_from_what_was_said(said, zone, country):
+    known = context.settle(said)
+    assert (known[context.ZONE], known[context.COUNTRY]) == (zone, country)
 
 
 @pytest.mark.parametrize("name", ["units_obj.is_unit", "os.system", "units_obj", "", "x_obj.run"])

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bat_os.training
@@ -53,7 +53,6 @@ def test_the_library_takes_the_values_that_are_read(case):
 
 
 @given(st.one_of(st.text(), st.lists(PARTS).map(" ".join), st.lists(PARTS).map("".join)))
-@settings(max_examples=200)
 @pytest.mark.slow
 def test_values_stand_in_order_where_they_are_said(text):
     for language in languages():

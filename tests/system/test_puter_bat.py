@@ -67,7 +67,7 @@ def test_every_word_goes_to_the_same_set_up_as_that_of_run_sh():
     assert len(handed) == 3
     assert all(line.endswith('-I -c "%BOOT%" "%HERE%" %*') for line in handed)
     for text in ("\n".join(LINES), (ROOT / "run.sh").read_text(encoding="utf-8")):
-        assert "from bat_os.cli.setup import main; sys.exit(main())" in text
+        assert "from bat_os.cli.entry import main; sys.exit(main())" in text
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from bat_os.client.client import KernelClient
 from bat_os.errors import KernelUnreachableError, RemoteError
-from bat_os.supervisor.restart import EXIT_RESTART
+from bat_os.supervisor.restart import EXIT_PERMANENT, EXIT_RESTART
 from tests.forks import PYTHON
 from tests.system.conftest import ROOT
 
@@ -125,3 +125,75 @@ async def test_without_a_kernel_the_client_says_what_to_do(tmp_path):
     async with KernelClient.at(tmp_path) as kernel:
         with pytest.raises(KernelUnreachableError, match=r"start one with \./run\.sh"):
             await kernel.request("health", timeout=0.1)
+
+
+async def _stopped_image(kernel_process):
+    """Return the image of a kernel that has served and was stopped."""
+    kernel_process.start()
+    await kernel_process.until_ready()
+    async with kernel_process.client() as kernel:
+        assert (await send(kernel, "remember", "milk", ik="k1"))["result"] == ["milk"]
+    kernel_process.stop()
+    return kernel_process.home / "live_image.fs"
+
+
+@pytest.mark.parametrize("count", [512, 20_000])
+async def test_a_kernel_serves_an_image_whose_end_is_zeros_and_says_what_is_lost(
+    kernel_process, count
+):
+    path = await _stopped_image(kernel_process)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size - count)
+        file.write(bytes(count))
+    kernel_process.start()
+    health = await kernel_process.until_ready()
+    assert f"{path}.tr0 has what was cut off" in "".join(health["lost"])
+    async with kernel_process.client() as kernel:
+        told = await kernel.request("verify", timeout=60)
+        assert (await send(kernel, "double", 4))["result"] == 8
+    assert [one["kind"] for one in told["damaged"]] == ["end"]
+    assert "Traceback" not in kernel_process.log()
+
+
+@pytest.mark.parametrize("fault", ["middle", "rubbish", "empty", "gone"])
+async def test_an_image_that_only_a_person_can_help_ends_the_kernel_once_with_status_78(
+    kernel_process, fault
+):
+    path = await _stopped_image(kernel_process)
+    whole = path.read_bytes()
+    second = 4 + int.from_bytes(whole[12:20]) + 8  # behind the length of the first transaction
+    torn = whole[: second + 30] + bytes(70) + whole[second + 100 :]
+    left = {"middle": torn, "rubbish": b"#" * 9_000, "empty": b""}
+    path.with_name(f"{path.name}.index").unlink()
+    path.write_bytes(left[fault]) if fault in left else path.unlink()
+    kernel_process.start()
+    assert await asyncio.to_thread(kernel_process.wait) == EXIT_PERMANENT
+    said = kernel_process.log().splitlines()[-1]
+    assert said.startswith("batos: ")
+    assert "backup" in said
+    assert "Traceback" not in kernel_process.log()
+    assert (path.read_bytes() if path.exists() else None) == left.get(fault)
+    path.write_bytes(whole)
+
+
+async def test_an_image_that_is_replaced_while_it_serves_is_named_and_nothing_is_acknowledged(
+    serving,
+):
+    path = serving.home / "live_image.fs"
+    other = path.with_name("other.fs")
+    other.write_bytes(path.read_bytes())
+    kept = path.with_name("kept.fs")
+    async with serving.client() as kernel:
+        path.rename(kept)
+        other.rename(path)
+        with pytest.raises(RemoteError, match="replaced while the daemon serves it") as caught:
+            await send(kernel, "double", 1, ik="k1")
+        assert caught.value.body["code"] == "STORAGE_ERROR"
+        while not (problem := (await kernel.request("health"))["problem"]):
+            pass
+        assert f"{path} was removed or replaced" in problem
+        kept.rename(path)
+        while (await kernel.request("health"))["problem"]:
+            pass
+        assert (await send(kernel, "double", 1, ik="k1"))["result"] == 2

@@ -1,4 +1,4 @@
-"""run.sh and bat_os.cli.setup: real shells, a real virtual environment, a real pip."""
+"""run.sh, bat_os.cli.entry and setup: real shells, a real virtual environment, a real pip."""
 
 import os
 import shutil

@@ -1,6 +1,7 @@
 """Real kernels: what is due rings once, whatever happens to the process meanwhile."""
 
 import asyncio
+import json
 import shutil
 import signal
 import time
@@ -10,11 +11,12 @@ import pytest
 from bat_os.image import schedules
 from bat_os.image.schedules import Schedule
 from bat_os.image.store import ImageStore
-from bat_os.supervisor.home import Home
-from tests.kernels import KernelProcess
+from bat_os.supervisor.home import IDENTITY, Home
+from tests.kernels import ANSWERS, KernelProcess, copy_home, prepare_home, write_script
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 POINTS = ("schedule.before", "schedule.taken", "schedule.ran", "commit.written", "accept.told")
+DOCUMENTS = ("bats.md", "foxes.md", "owls.md")
 
 
 async def send(kernel, selector, *args, **fields):
@@ -46,14 +48,43 @@ async def rest(kernel):
         await asyncio.sleep(0.05)
 
 
+def prepare(folder, prepared_home, work):
+    """Make a home in which ``work(client)`` was done; return a function that copies it to one."""
+    prepare_home(folder / "home", prepared_home)
+    kernel = KernelProcess(folder / "home", write_script(folder / "script.jsonl", ANSWERS)).start()
+
+    async def do():
+        await kernel.until_ready()
+        async with kernel.client() as client:
+            await work(client)
+
+    asyncio.run(do())
+    kernel.stop()
+
+    def copy_to(home):
+        shutil.rmtree(home)
+        copy_home(folder / "home", home)
+        identity = home / IDENTITY  # a copy of it is not believed, and this is to be that home
+        known = json.loads(identity.read_text()) | {"inode": identity.stat().st_ino}
+        identity.write_text(json.dumps(known))
+
+    return copy_to
+
+
+@pytest.fixture(scope="module")
+def remembering(prepared_home, tmp_path_factory):
+    async def learn(kernel):
+        assert (await send(kernel, "remember", "nothing", ik="first"))["result"] == ["nothing"]
+
+    return prepare(tmp_path_factory.mktemp("remembering"), prepared_home, learn)
+
+
 @pytest.mark.parametrize("round_", range(2))
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_kernel_killed_at_the_due_moment_runs_it_once(kernel_process, point, round_):
-    kernel_process.start()
-    await kernel_process.until_ready()
-    async with kernel_process.client() as kernel:
-        assert (await send(kernel, "remember", "nothing", ik="first"))["result"] == ["nothing"]
-    kernel_process.stop()
+async def test_a_kernel_killed_at_the_due_moment_runs_it_once(
+    kernel_process, remembering, point, round_
+):
+    remembering(kernel_process.home)
     brief = {"target": "genesis_obj", "selector": "remember", "args": ["milk"], "kwargs": {}}
     past = time.time() - 1
     await add(
@@ -82,9 +113,6 @@ def _dies(point, count):
 
 
 async def test_what_was_missed_while_nobody_ran_is_made_up_for_once(kernel_process):
-    kernel_process.start()
-    await kernel_process.until_ready()
-    kernel_process.stop()
     start = time.time() - 5 * 3600 - 30
     rule = {"every": 3600, "start": start - 3600}
     await add(kernel_process, {"kind": "remind", "text": "drink", "rule": rule, "next": start})
@@ -99,9 +127,6 @@ async def test_what_was_missed_while_nobody_ran_is_made_up_for_once(kernel_proce
 async def test_a_copy_of_the_image_in_another_home_stays_silent_until_it_is_woken(
     kernel_process, tmp_path
 ):
-    kernel_process.start()
-    await kernel_process.until_ready()
-    kernel_process.stop()
     past = time.time() - 1
     await add(
         kernel_process, {"kind": "remind", "text": "call", "rule": {"at": past}, "next": past}
@@ -127,24 +152,34 @@ async def test_a_copy_of_the_image_in_another_home_stays_silent_until_it_is_woke
 WATCHED = ("watch.before", "watch.taken", "schedule.ran", "commit.written")
 
 
-@pytest.mark.parametrize("round_", range(2))
-@pytest.mark.parametrize("point", WATCHED)
-async def test_a_kernel_killed_when_a_file_has_come_runs_it_once(
-    kernel_process, tmp_path, point, round_
-):
-    inbox = tmp_path / "inbox"
+@pytest.fixture(scope="module")
+def watching(prepared_home, tmp_path_factory):
+    """A home that runs a method for each file that comes into a folder, and the folder."""
+    folder = tmp_path_factory.mktemp("watching")
+    inbox = folder / "inbox"
     inbox.mkdir()
-    kernel_process.start()
-    await kernel_process.until_ready()
     source = "def note(self, file):\n    self.noted = getattr(self, 'noted', []) + [file]\n"
-    async with kernel_process.client() as kernel:
+
+    async def watch(kernel):
         await kernel.request("teach", target="genesis_obj", body={"source": source})
         await kernel.request("grant", body={"what": str(inbox)})
         await kernel.request(
             "schedule", target="genesis_obj", selector="note", args=["{file}"],
             body={"when": f"when a file appears in {inbox}", "kind": "send"},
         )  # fmt: skip
-    kernel_process.stop()
+
+    return prepare(folder, prepared_home, watch), inbox
+
+
+@pytest.mark.parametrize("round_", range(2))
+@pytest.mark.parametrize("point", WATCHED)
+async def test_a_kernel_killed_when_a_file_has_come_runs_it_once(
+    kernel_process, watching, point, round_
+):
+    copy_to, inbox = watching
+    copy_to(kernel_process.home)
+    for path in inbox.iterdir():
+        path.unlink()
     names = ["a.txt", "b.txt"]
     for name in names:  # while no kernel runs
         (inbox / name).write_text(name)
@@ -164,22 +199,29 @@ async def test_a_kernel_killed_when_a_file_has_come_runs_it_once(
     assert [each["line"].partition(" ")[0] for each in due] == names
 
 
+@pytest.fixture(scope="module")
+def learning(prepared_home, tmp_path_factory):
+    """A home that learns what is in a folder whenever it changes, and the folder."""
+    folder = tmp_path_factory.mktemp("learning")
+    notes = folder / "notes"
+    notes.mkdir()
+    for name in DOCUMENTS:
+        (notes / name).write_text(f"# {name}\n\nThey hunt at night.\n")
+
+    async def watch(kernel):
+        await kernel.request("grant", body={"what": str(notes)})
+        await kernel.request("schedule", body={"when": f"when {notes} changes", "kind": "learn"})
+
+    return prepare(folder, prepared_home, watch), notes
+
+
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("point", ["watch.before", "watch.taken", "commit.written"])
 async def test_a_kernel_killed_while_it_learns_a_folder_has_each_file_once(
-    kernel_process, tmp_path, point, count
+    kernel_process, learning, point, count
 ):
-    notes = tmp_path / "notes"
-    notes.mkdir()
-    names = [f"{name}.md" for name in ("bats", "foxes", "owls")]
-    for name in names:
-        (notes / name).write_text(f"# {name}\n\nThey hunt at night.\n")
-    kernel_process.start()
-    await kernel_process.until_ready()
-    async with kernel_process.client() as kernel:
-        await kernel.request("grant", body={"what": str(notes)})
-        await kernel.request("schedule", body={"when": f"when {notes} changes", "kind": "learn"})
-    kernel_process.stop()
+    copy_to, notes = learning
+    copy_to(kernel_process.home)
     kernel_process.start(failpoint=f"{point}:{count}:kill" if count > 1 else f"{point}:kill")
     assert await asyncio.to_thread(kernel_process.process.wait, 60) == -signal.SIGKILL
     kernel_process.process.stdin.close()
@@ -192,4 +234,4 @@ async def test_a_kernel_killed_while_it_learns_a_folder_has_each_file_once(
             due = (await kernel.request("due", timeout=60))["due"]
         listed = (await kernel.request("documents", timeout=60))["documents"]
     assert [each["line"] for each in due] == [f"I have learned {notes}: 3 documents."]
-    assert sorted(each["doc_id"] for each in listed) == [f"document:{notes}/{n}" for n in names]
+    assert sorted(each["doc_id"] for each in listed) == [f"document:{notes}/{n}" for n in DOCUMENTS]

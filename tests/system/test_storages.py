@@ -11,7 +11,7 @@ from BTrees.Length import Length
 from ZODB.Connection import TransactionMetaData
 from ZODB.utils import p64, z64
 
-from bat_os.errors import ForbiddenClassError, RemoteError, StorageError
+from bat_os.errors import ForbiddenClassError, RemoteError, StorageError, StorageFullError
 from bat_os.image.servers import INSTALL
 from bat_os.image.store import ImageStore
 from tests.kernels import ANSWERS, KernelProcess, write_script
@@ -39,13 +39,14 @@ def kernels(tmp_path, storage):
     """Return a function that starts one more kernel on the storage, each with its own home."""
     started = []
 
-    async def start(**settings):
+    async def start(*, ready=True, **settings):
         script = write_script(tmp_path / "script.jsonl", ANSWERS)
         (tmp_path / f"k{len(started)}").mkdir()
         kernel = KernelProcess(tmp_path / f"k{len(started)}" / "home", script)
         started.append(kernel)
-        kernel.start(image=storage.uri(), **settings)
-        await kernel.until_ready()
+        kernel.start(**{"image": storage.uri(), **settings})
+        if ready:
+            await kernel.until_ready()
         return kernel
 
     yield start
@@ -199,6 +200,47 @@ async def test_a_kernel_says_that_its_storage_is_away_and_goes_on(kernels, stora
             "send", timeout=60, target="genesis_obj", selector="setSlot", args=["a", 1]
         )
         assert await send(client, "a") == 1
+
+
+async def _set_one(kernel):
+    return await kernel.request(
+        "send", timeout=120, target="genesis_obj", selector="setSlot", args=["a", 1]
+    )
+
+
+@every_server
+async def test_why_nothing_can_be_stored_is_said_until_the_server_is_back(kernels, storage):
+    async with (await kernels(image=storage.uri(wait=1))).client() as kernel:
+        with storage.away():
+            with pytest.raises(RemoteError):
+                await _set_one(kernel)
+            while not (problem := (await kernel.request("health", timeout=60))["problem"]):
+                pass
+        assert problem.startswith("nothing can be stored: a trial commit: ")
+        while (await kernel.request("health", timeout=60))["problem"]:
+            pass
+        assert (await _set_one(kernel))["result"] == 1
+
+
+@every_server
+async def test_a_kernel_waits_for_a_server_that_is_away_when_it_starts(kernels, storage):
+    with storage.away():
+        kernel = await kernels(ready=False, image=storage.uri(wait=1))
+        while "waiting: the image" not in kernel.log():
+            assert kernel.process.poll() is None, kernel.log()
+            await asyncio.sleep(0.02)
+    await kernel.until_ready()
+
+
+@pytest.mark.parametrize("storage", ["postgres"], indirect=True)
+async def test_a_full_disk_of_a_database_is_one_like_that_of_a_file(storage):
+    image = ImageStore.open(storage.uri())
+    await image.transact(lambda root: root.update(n=1), note="start")
+    storage.fill_disk()
+    with pytest.raises(StorageFullError, match="the disk of the database is full"):
+        await image.transact(lambda root: root.update(n=2), note="change it")
+    assert await image.transact(lambda root: root["n"], note="look") == 1
+    await image.close()
 
 
 class Hostile:

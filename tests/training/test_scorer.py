@@ -26,6 +26,51 @@ def test_the_shipped_weights_were_trained_on_the_features_of_the_code():
     assert tuple(read_arrays()["features"]) == FEATURES
 
 
+def embed_nothing(texts):
+    return np.zeros((len(texts), 384), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("decision", "meant", "right", "verdict"),
+    [
+        ("act", "a.b", (True,), "right"),
+        ("act", "a.b", (False, True), "wrong"),
+        ("ask", "a.b", (False, True), "offered"),
+        ("ask", "", (False, False), "asked in vain"),
+        ("none", "a.b", (True,), "missed"),
+        ("none", "", (False,), "left"),
+    ],
+)
+def test_an_outcome_has_one_verdict(decision, meant, right, verdict):
+    case = scorer.make_case(("group", "writer"), meant, "a sentence", [])
+    outcome = scorer.Outcome(case, decision, 0.5, ("a.b",) * len(right), right)
+    assert outcome.verdict == verdict
+    assert f"{1:6.1%}" in scorer.tell([outcome])
+
+
+@pytest.mark.slow
+def test_a_skill_that_gets_other_values_than_are_meant_is_not_right(monkeypatch):
+    row = {"text": "144/12", "lang": "en", "target": "calculator_obj", "selector": "evaluate"}
+    rows = [row | {"args": args, "writer": "x"} for args in (["144 / 12"], ["144 / 18"])]
+    monkeypatch.setattr(scorer, "read_rows", lambda: rows)
+    own = [case for case in scorer.cases_of_rows(embed_nothing) if case.names]
+    assert [any(case.right) for case in own] == [True, False]
+
+
+@pytest.mark.slow
+def test_the_sets_that_measure_are_not_learned_from_nor_any_in_a_sample(monkeypatch, tmp_path):
+    lines = scorer._SETS.read_text(encoding="utf-8").splitlines()
+    few = [next(line for line in lines if f'"set": {number}}}' in line) for number in (1, 4)]
+    file = tmp_path / "skills.jsonl"
+    file.write_text("\n".join(few), encoding="utf-8")
+    monkeypatch.setattr(scorer, "_SETS", file)
+    monkeypatch.setattr(scorer, "read_rows", tuple)
+    monkeypatch.setattr(scorer, "list_languages", list)
+    assert {case.writer for case in scorer.read_cases(embed_nothing)} == {"set 1"}
+    assert scorer.read_cases(embed_nothing, 2) == []
+    assert {case.writer for case in scorer.cases_of_sets(embed_nothing, (4,))} == {"set 4"}
+
+
 @pytest.fixture(scope="module")
 def outcomes():
     """Return what the shipped weights make of the two sets that no training sees."""

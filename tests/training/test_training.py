@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bat_os.training.training import EXAMPLES, PACKAGED, main
+from tests.forks import TRAINER
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "lora_adapters" / "method-writer"
@@ -133,8 +133,13 @@ def test_two_steps_write_an_adapter_that_peft_loads_and_that_changes_the_model(
         before = net(tokens).logits.clone()
         taught = peft.PeftModel.from_pretrained(net, tmp_path / "pupil")
         assert not torch.equal(taught(tokens).logits, before)
-    config = json.loads((tmp_path / "pupil" / "adapter_config.json").read_text(encoding="utf-8"))
+    config, shipped = (
+        json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "pupil", SHIPPED)
+    )
     assert config["base_model_name_or_path"] == "tiny-llama"
+    # It counts as much as the one that ships.
+    assert config["lora_alpha"] / config["r"] == shipped["lora_alpha"] / shipped["r"]
 
 
 @pytest.mark.slow
@@ -153,7 +158,7 @@ def test_the_same_seed_gives_the_same_adapter_and_an_old_one_is_replaced(argumen
 @pytest.mark.model
 @pytest.mark.system
 def test_a_training_that_is_interrupted_leaves_nothing(arguments, tmp_path):
-    command = [sys.executable, "-m", "bat_os.training.training", *arguments, "--steps", "500"]
+    command = [TRAINER, "-m", "bat_os.training.training", *arguments, "--steps", "500"]
     child = subprocess.Popen(
         command,
         cwd=ROOT,

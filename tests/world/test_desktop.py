@@ -43,6 +43,7 @@ def test_windows_gets_the_text_by_the_environment():
 
 def test_a_text_is_cut():
     assert len(desktop.make_safe("x" * 10_000, 300)) == 300
+    assert desktop.make_safe("x" * 300, 300) == "x" * 300
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a program of our own stands for notify-send")

@@ -53,6 +53,7 @@ def test_a_page_answers_its_main_text_its_links_and_where_it_is_from(ask, host):
     text = ask("fetch")
     assert text.startswith("# Ants\n\n# About ants\n\nAnts live in colonies.")
     assert "Navigation" not in text
+    assert "Imprint" not in text
     assert "alert" not in text
     assert ask("links") == [
         {"url": f"{host.url}/nav", "text": "Navigation"},
@@ -202,7 +203,10 @@ PRIVATE = [
     "198.18.0.1", "192.0.2.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254",
     "ff02::1", "fec0::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "::127.0.0.1", "::ffff:0:a00:1",
     "64:ff9b::10.0.0.1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1",
-    "100::1", "nonsense",
+    "100::1", "3fff::1", "3fff:fff:ffff::1", "5f00::1", "2001:20::1", "2001:1::1", "2001:1ff::1",
+    "2001:4:112::1", "2620:4f:8000::1", "100:0:0:1::1", "192.31.196.1", "192.52.193.1",
+    "192.175.48.6", "192.88.99.2", "203.0.113.9", "198.51.100.9", "198.19.255.255",
+    "64:ff9b::192.175.48.6", "nonsense",
 ]  # fmt: skip
 
 

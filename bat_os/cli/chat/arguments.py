@@ -22,7 +22,9 @@ def make_parser(prog: str = "chat_client.py") -> argparse.ArgumentParser:
         formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"BAT OS {bat_os.__version__}")
-    parser.add_argument("sentence", nargs="*", help="what you want, in words")
+    parser.add_argument(
+        "sentence", nargs="*", help="what you want, in words; without, each line of a pipe is one"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--plain", action="store_true", help="no colours, nothing redrawn: for screen readers"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.answer import ALONE, IN_CHAT, as_line, notes_on, place_of, status_of
 from bat_os.cli.chat.waiting import request
-from bat_os.cli.connection import connect, refuse
+from bat_os.cli.connection import EXIT_NO_KERNEL, connect, refuse
 from bat_os.cli.environment import watchdog_command
 from bat_os.cli.show.command import is_interactive, read_input
 from bat_os.cli.show.schedules import show_due
@@ -26,7 +26,7 @@ from bat_os.errors import ArgumentsError, BatError, KernelUnreachableError
 from bat_os.supervisor.home import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bat_os.cli.answer import Place
@@ -50,10 +50,15 @@ def as_fields(
         tokens: Have text shown while models write it.
 
     Raises:
-        ArgumentsError: The sentence is empty or too long, or ``call`` is not a message.
+        ArgumentsError: The sentence is empty, too long or no text, or ``call`` is not a message.
     """
     if not text.strip():
         raise ArgumentsError("the sentence is empty; say what you want")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        said = "the sentence is not UTF-8 text; have what writes it write UTF-8"
+        raise ArgumentsError(said) from error
     if len(text) > MAX_SAID:
         raise ArgumentsError(f"the sentence has {len(text)} characters; at most {MAX_SAID}")
     if call:
@@ -125,6 +130,17 @@ async def say_once(
         else:
             show(body, screen, place_of(session) if session else None)
             return status_of(body)
+
+
+async def say_each(home: Path, screen: Screen, sentences: Sequence[str], **how: Any) -> int:
+    """Answer sentences one after the other; return the first exit status that is not 0."""
+    first = 0
+    for sentence in sentences:
+        status = await say_once(home, screen, sentence, **how)
+        first = first or status
+        if status == EXIT_NO_KERNEL:  # the next one would not be answered either
+            break
+    return first
 
 
 def offer_start(home: Path, screen: Screen) -> bool:

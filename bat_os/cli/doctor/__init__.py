@@ -1,1 +1,1 @@
-"""doctor."""
+"""The checks of ``doctor``: software, image, what runs; each finding with its advice."""

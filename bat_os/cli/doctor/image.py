@@ -19,13 +19,16 @@ from bat_os.core.settings import IMAGE
 from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB, looks_like_image
 from bat_os.image.files.ending import find_loss, losses, read_mark
+from bat_os.image.files.heads import damaged_heads
+from bat_os.image.files.layers import layers_of
 from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.rotation import FOLDER, newest_in
-from bat_os.image.files.storage import damaged_heads, layers_of
+from bat_os.image.files.tail import TORN
 from bat_os.image.migrations import FORMAT, OLDEST
 from bat_os.image.models import list_models
 from bat_os.image.outbox import FAILED, HELD, UNKNOWN, pending
 from bat_os.image.server_care import broken_promises, engine_of
+from bat_os.image.servers import hide_password
 from bat_os.image.store import ImageStore
 from bat_os.models.profiles import show_size
 
@@ -54,7 +57,7 @@ async def read_image(path: Path | None) -> ImageFacts | None:
         opened = await asyncio.to_thread(_open, path)
     except ReadOnlyError:  # it has no root yet, and we may not write one
         return ImageFacts()
-    except (BatError, POSError, OSError, ValueError, KeyError, EOFError) as error:
+    except (BatError, POSError, OSError, KeyError, EOFError, *TORN) as error:
         return ImageFacts(trouble=f"it cannot be read: {error}", advice=RESTORE)
     if opened is None:
         return None
@@ -121,7 +124,7 @@ def check_image(facts: Facts) -> list[Outcome]:
 
 def _judge_server(location: str) -> list[Outcome]:
     """Return whether a server has the image, and keeps what the daemon promises."""
-    where = _without_password(location)
+    where = hide_password(location)
     try:
         image = ImageStore.open(location)
         try:
@@ -289,14 +292,3 @@ def _holds(pid: int, lock: Path) -> bool:
     except (psutil.Error, OSError, OverflowError):
         return False
     return any(Path(file.path) == lock.resolve() for file in opened)
-
-
-def _without_password(uri: str) -> str:
-    """Return a URI without user and password.
-
-    >>> _without_password("postgres://ann:secret@host/db")
-    'postgres://...@host/db'
-    """
-    scheme, _, rest = uri.partition("://")
-    _, at, place = rest.rpartition("@")
-    return f"{scheme}://...@{place}" if at else uri

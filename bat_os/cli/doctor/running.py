@@ -14,6 +14,7 @@ import psutil
 from bat_os import __version__
 from bat_os.cli.doctor.outcome import KernelFacts, Outcome, broken, join, ok, warning
 from bat_os.cli.environment import find_fault
+from bat_os.cli.gateway import read_http
 from bat_os.errors import BatError
 from bat_os.models.profiles import show_size
 from bat_os.supervisor.home import is_held, read_json
@@ -250,7 +251,7 @@ def check_doors(facts: Facts) -> list[Outcome]:
     """Return where the kernel listens, or whether it could listen."""
     health, port = facts.kernel.health, facts.settings.tcp_port
     if not health:
-        return [_judge_port(port)]
+        return [_judge_port(port), *_check_http(facts)]
     closed = [str(door) for door in health.get("closed_doors", ())]
     outcomes = [
         warning("doors", f"closed: {door}", f"another port: BATOS_TCP_PORT=0; then {_AGAIN}")
@@ -260,7 +261,15 @@ def check_doors(facts: Facts) -> list[Outcome]:
     outcomes += [_judge_socket(Path(door[6:])) for door in opened if door.startswith("ipc://")]
     if tcp := [door for door in opened if not door.startswith("ipc://")]:
         outcomes.append(ok("doors", f"{join(tcp)}, with the token"))
-    return outcomes
+    return outcomes + _check_http(facts)
+
+
+def _check_http(facts: Facts) -> list[Outcome]:
+    http = read_http(facts.home)
+    if not http["problem"] or not is_held(facts.home.lock):
+        return [ok("doors", http["url"])] if http["url"] else []
+    advice = "http_port = 0 in batos.toml takes any free port; log/gateway.log has more"
+    return [warning("doors", f"http is closed: {http['problem']}", advice)]
 
 
 def check_permissions(facts: Facts) -> list[Outcome]:

@@ -1,1 +1,1 @@
-"""show."""
+"""How each verb of the command line is shown, and what it does beyond its request."""

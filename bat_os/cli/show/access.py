@@ -12,12 +12,13 @@ import webbrowser
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.environment import draft_setting, find_name, load, require
+from bat_os.cli.gateway import read_http
 from bat_os.cli.show.command import Command, show_time
 from bat_os.client.keys import KeyRing
 from bat_os.client.tokens import TokenRing
 from bat_os.core.settings import FILE
 from bat_os.errors import ArgumentsError, KernelUnreachableError, SettingsError
-from bat_os.supervisor.home import Home, is_held, read_json, write_whole
+from bat_os.supervisor.home import Home, is_held, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 PORT: Final = 8000  # which clients of AURA expect
 PATIENCE: Final = 30.0  # seconds for the gateway to open
 LOOK: Final = 0.1
-WHERE: Final = "run/gateway.json"
 PACKAGES: Final = ("starlette", "uvicorn", "httptools", "msgspec", "zmq")  # of the gateway
 
 
@@ -105,10 +105,10 @@ async def _await_gateway(home: Path) -> str:
     give_up = time.monotonic() + PATIENCE
     problem = ""
     while time.monotonic() < give_up:
-        found = read_json(home / WHERE)
-        if url := found.get("url"):
-            return str(url)
-        problem = str(found.get("problem", ""))
+        found = read_http(Home(home))
+        if found["url"]:
+            return found["url"]
+        problem = found["problem"]
         await asyncio.sleep(LOOK)
     raise SettingsError(problem or f"the gateway did not open; see {home / 'log/gateway.log'}")
 

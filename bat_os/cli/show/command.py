@@ -335,10 +335,10 @@ def show_time(moment: Any, form: str = "%Y-%m-%d %H:%M:%S") -> str:
         return ""
 
 
-def cut(text: Any, most: int = 100) -> str:
-    """Return a text as one line of at most ``most`` characters."""
+def cut(text: Any, most: int | None = 100) -> str:
+    """Return a text as one line of at most ``most`` characters; None leaves it whole."""
     line = " ".join(str(text).split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return line if most is None or len(line) <= most else line[: most - 1] + "…"
 
 
 def show_states(screen: Screen) -> Listener:

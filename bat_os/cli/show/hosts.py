@@ -11,10 +11,11 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.cli.environment import script_command
+from bat_os.cli.gateway import read_http
 from bat_os.cli.show.command import Command
 from bat_os.client.client import find_kernel
 from bat_os.errors import SettingsError
-from bat_os.supervisor.home import read_json
+from bat_os.supervisor.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,7 @@ def write_for(host: str, home: Path, may: str) -> str:
     if host == "claude-code":
         return shlex.join(["claude", "mcp", "add", NAME, "--", python, *words])
     if host == "http":
-        url = read_json(home / "run/gateway.json").get("url") or "http://127.0.0.1:8000"
+        url = read_http(Home(home))["url"] or "http://127.0.0.1:8000"
         about = {"type": "http", "url": f"{url}/mcp", "headers": {"Authorization": "Bearer TOKEN"}}
         return json.dumps({"mcpServers": {NAME: about}}, indent=2)
     if host == "vscode":

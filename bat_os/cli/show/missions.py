@@ -37,7 +37,8 @@ _MISSIONS: Final[Columns] = {
     "STATE": lambda row: f"waits for {row['waits']}" if row.get("waits") else row["state"],
     "ACCEPTED": lambda row: show_time(row.get("accepted"), "%m-%d %H:%M:%S") or "?",
     "MESSAGE": lambda row: f"{row.get('target', '?')}.{row.get('selector', '?')}",
-    "PROBLEM": lambda row: cut(translate(_problem(row)), 160 if row.get("waits") else 80),
+    # What waits for a yes is shown whole.
+    "PROBLEM": lambda row: cut(translate(_problem(row)), None if row.get("waits") else 80),
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -360,6 +362,18 @@ def _show_stopped(body: Mapping[str, Any], screen: Screen) -> None:
     screen.say(f"nothing goes from {body['source']} to {body['sink']} any more")
 
 
+async def _grant_server(ask: Ask) -> Mapping[str, Any]:
+    """Find the program where a shell here would: the daemon may have been started elsewhere."""
+    if not os.environ.get("BATOS_CONNECT") and not os.environ.get("BATOS_KEY_FILE"):
+        ask.options.program = _find_here(ask.options.program)
+    return await ask.request()
+
+
+def _find_here(program: list[str]) -> list[str]:
+    found = shutil.which(program[0]) if program and "://" not in program[0] else None
+    return [str(Path(found).absolute()), *program[1:]] if found else program
+
+
 def _show_server(body: Mapping[str, Any], screen: Screen) -> None:
     if body["changes"] and not body["renewed"]:
         screen.say(f"{body['object']}: its server says otherwise of its tools now")
@@ -410,7 +424,8 @@ _EFFECTS: Final[Columns] = {
     "STATE": lambda one: "done, not used" if one["unused"] else one["state"],
     "WANTED": lambda one: show_time(one["at"], "%m-%d %H:%M:%S"),
     "BY": "by",
-    "WHAT": lambda one: cut(one["what"], 80),
+    # A person who has one done again agrees to all of it.
+    "WHAT": lambda one: cut(one["what"], None if one["state"] in _ADVICE else 80),
     "PROBLEM": lambda one: cut(translate(one["error"]), 100),
 }
 _ADVICE: Final[Mapping[str, str]] = {
@@ -461,7 +476,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "cherry-pick": Command(_show_import, _cherry_pick),
     "rehearse": Command(_show_rehearsal, _rehearse),
     "grant": Command(_show_grant),
-    "grant-mcp": Command(_show_server),
+    "grant-mcp": Command(_show_server, _grant_server),
     "grants": Command(table_of("grants", _GRANTS, _NO_GRANTS)),
     "narrow": Command(_show_grant),
     "revoke": Command(_show_revoked),

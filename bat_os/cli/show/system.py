@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.cli.background import Background
 from bat_os.cli.console import to_json
 from bat_os.cli.environment import ROOT, load, watchdog_command
+from bat_os.cli.gateway import read_http
 from bat_os.cli.language import translate
 from bat_os.cli.show.command import Command, show_time
-from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status, where_http
+from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status
 from bat_os.cli.watchdog import stop as stop_watchdog
 from bat_os.core.settings import FILE, PREFIX, Settings, describe_allowed
 from bat_os.errors import (
@@ -64,7 +65,7 @@ async def tell_status(ask: Ask) -> Mapping[str, Any]:
 
     home = Home(ask.home)
     kernel = await ask_kernel(ask.kernel, home)
-    held, status = is_held(home.lock), read_status(home)
+    held, status, http = is_held(home.lock), read_status(home), read_http(home)
     return {
         "running": held or bool(kernel.health),
         "watchdog": None if status is None else asdict(status) | {"running": held},
@@ -73,7 +74,8 @@ async def tell_status(ask: Ask) -> Mapping[str, Any]:
         "trouble": kernel.trouble,
         "home": str(home.path),
         "log": str(home.kernel_log),
-        "http": where_http(home) if held else "",
+        "http": http["url"] if held else "",
+        "http_problem": http["problem"] if held else "",
         "exit_status": 0 if held or kernel.health else EXIT_NOT_RUNNING,
     }
 
@@ -176,9 +178,6 @@ async def _logs(ask: Ask) -> Mapping[str, Any]:
                 ask.screen.answer(_show_line(line, ask.screen, events=options.events))
             await asyncio.sleep(LOOK)
             lines = reader.news()
-    except BrokenPipeError:  # the reader of the pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _as_body(path, [], events=options.events)
     finally:
         reader.close()
 

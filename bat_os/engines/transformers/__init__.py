@@ -1,1 +1,1 @@
-"""transformers."""
+"""The engine on PyTorch: safetensors, GPUs, adapters, constrained decoding."""

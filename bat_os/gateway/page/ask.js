@@ -1,4 +1,5 @@
 // HTTP: every question of the page to the gateway goes through here.
+import { proof } from "./proof.js";
 import { read } from "./safe.js";
 
 const JSON_KIND = { "content-type": "application/json", accept: "application/json; big=text" };
@@ -26,7 +27,7 @@ export function conversation(fresh = false) {
 
 /** Ask for a path; return its JSON, with `etag` of the reply if it has one. */
 export async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
-  const asked = { method, headers: { ...JSON_KIND, ...headers }, signal };
+  const asked = { method, headers: { ...JSON_KIND, ...proof(), ...headers }, signal };
   if (body !== undefined) asked.body = JSON.stringify(body);
   let answer;
   try {
@@ -56,7 +57,7 @@ export const owner = (name, body = {}) => ask(`/owner/${name}`, { method: "POST"
 /** Ask for a verb and hear what it reports while it works; return its result. */
 export async function follow(name, fields, hear, { signal, key = fresh(), path = "/verbs/" } = {}) {
   const about = { "batos-session": conversation(), "idempotency-key": key };
-  const headers = { ...JSON_KIND, accept: "text/event-stream", ...about };
+  const headers = { ...JSON_KIND, ...proof(), accept: "text/event-stream", ...about };
   const asked = { method: "POST", headers, body: JSON.stringify(fields), signal };
   let answer;
   try {
@@ -73,6 +74,16 @@ export async function follow(name, fields, hear, { signal, key = fresh(), path =
   throw new Problem({ code: "UNREACHABLE", retryable: true, detail: "" }, 0);
 }
 
+/** Hear a stream from the event after `mark` on, until it ends: kinds with bodies and marks, first "open". */
+export async function* listen(path, mark, signal) {
+  const headers = { ...proof(), accept: "text/event-stream" };
+  if (mark) headers["last-event-id"] = mark;
+  const answer = await fetch(path, { headers, signal });
+  if (!answer.ok) throw new Problem({}, answer.status);
+  yield ["open", {}, mark];
+  yield* events(answer.body);
+}
+
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ; ) {
@@ -83,7 +94,7 @@ async function* events(body) {
     for (const part of parts) {
       const kind = /^event: (.*)$/m.exec(part)?.[1];
       const data = /^data: (.*)$/m.exec(part)?.[1];
-      if (kind && data) yield [kind, read(data)];
+      if (kind && data) yield [kind, read(data), /^id: (.*)$/m.exec(part)?.[1]];
     }
   }
 }

@@ -1,6 +1,7 @@
 // Files that were dropped or chosen: each is sent to be learned as a document, with its progress.
 import { Problem, follow, verb } from "./ask.js";
 import { act } from "./parts.js";
+import { proof } from "./proof.js";
 import { line, read } from "./safe.js";
 import { put, state, toast } from "./store.js";
 import { size, t } from "./words.js";
@@ -60,6 +61,7 @@ function upload(name, file, hear, signal) {
     const lost = () => fail(new Problem({ code: "UNREACHABLE", retryable: true }, 0));
     asked.open("POST", `/uploads?name=${encodeURIComponent(name)}`);
     asked.setRequestHeader("content-type", "application/octet-stream");
+    for (const [header, value] of Object.entries(proof())) asked.setRequestHeader(header, value);
     asked.upload.onprogress = (event) => hear(event.lengthComputable ? event.loaded / event.total : 0);
     asked.upload.onload = () => hear(1);
     asked.onerror = lost;

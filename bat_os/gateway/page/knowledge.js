@@ -58,11 +58,12 @@ function Documents() {
     ${adding && html`<${AddText} close=${() => setAdding(false)} />`}</section>`;
 }
 
-/** Some passages of a document, and the methods whose writers were shown it. */
+/** Some passages of a document, in its order, and the methods whose writers were shown it. */
 function Contents({ one, close }) {
-  const told = useAsked(() => verb("search", { body: { text: one.title, limit: 50 } }), [one.doc_id]);
+  const { at } = use("at");
+  const told = useAsked(() => verb("search", { body: { text: one.title, limit: 50, ...(at ? { at } : {}) } }), [one.doc_id, at]);
   const used = useAsked(() => verb("recall", { body: { document: one.doc_id } }), [one.doc_id]);
-  const own = (told.value?.passages || []).filter((each) => each.doc_id === one.doc_id);
+  const own = (told.value?.passages || []).filter((each) => each.doc_id === one.doc_id).sort((a, b) => a.position - b.position);
   const methods = used.value?.methods || [];
   const facts = Object.entries(one.meta || {}).filter(([key, value]) => ["source", "format", "author", "pages", "language"].includes(key) && value);
   const open = (each) => {
@@ -122,7 +123,7 @@ function Lists() {
   const all = Object.entries(told.value?.slots?.lists || {}).filter(([, rows]) => Array.isArray(rows));
   const due = useAsked(() => verb("schedules"), [tick]);
   const cancel = (one) => act(() => verb("unschedule", { body: { numbers: [one.number] } }), t("schedule.cancelled"), (done) => verb("undo", { body: { transaction: done.transaction } }));
-  const reminders = (due.value?.schedules || []).filter((one) => one.kind === "remind");
+  const reminders = at ? [] : (due.value?.schedules || []).filter((one) => one.kind === "remind"); // those of now
   return html`<section class="block"><h3>${t("know.lists")}${all.length > 0 && html`<button type="button" class="link small" onClick=${() => choose("lists_obj")}>${t("know.open")}</button>`}</h3>
     ${!told.busy && !all.length && html`<${Empty} icon="check" title=${t("know.lists.empty")}>${t("know.lists.more")}<//>`}
     <div class="cards">${all.map(([name, rows]) => html`<${List} key=${name} name=${name} rows=${rows} at=${at} />`)}</div></section>

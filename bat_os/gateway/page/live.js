@@ -1,7 +1,8 @@
 // One stream of events: missions and commits as they happen. A hidden window closes it, since a
 // browser has few connections to one host; when it shows again, all is asked anew.
-import { ask, owner, pages, verb } from "./ask.js";
+import { ask, listen as events, owner, pages, verb } from "./ask.js";
 import { markGranted, OVER } from "./kinds.js";
+import { drop, secret } from "./proof.js";
 import { put, state } from "./store.js";
 
 const TOGETHER = 120; // milliseconds: what comes within them is shown in one go
@@ -85,13 +86,15 @@ const shown = (one) => JSON.stringify([one?.parents, one?.slots, one?.methods, o
 
 /** Ask for health. */
 export async function look() {
+  const used = secret();
   try {
     const health = await ask("/health");
     put({ health, image: health.image_id, online: true });
     if (!health.ready) soon("look", look);
   } catch (error) {
-    if (error.status === 401) put({ closed: true });
-    else put({ online: false });
+    if (error.status !== 401) return put({ online: false });
+    drop(used);
+    put({ closed: true });
   }
 }
 
@@ -144,27 +147,26 @@ export async function begin() {
 }
 
 function hush() {
-  source?.close();
+  source?.abort();
   source = null;
 }
 
-function listen() {
+/** Listen until it is hushed; a stream that breaks is opened again where it was. */
+async function listen() {
   if (source) return;
-  source = new EventSource("/events");
-  source.onopen = () => {
-    put({ online: true });
-    anew();
-  };
-  source.onerror = () => {
-    put({ online: false });
-    if (source?.readyState === EventSource.CLOSED) {
-      hush();
-      setTimeout(() => document.hidden || listen(), 1000);
+  const own = (source = new AbortController());
+  for (let mark = ""; source === own; await new Promise((done) => setTimeout(done, 1000))) {
+    try {
+      for await (const [kind, told, at] of events("/events", mark, own.signal)) {
+        mark = at || mark;
+        if (kind === "open") put({ online: true });
+        if (kind === "open" || kind === "gap") anew();
+        else if (kind === "mission" || kind === "change") hear(kind, told);
+      }
+    } catch {
+      // the gateway is away, or this page has ended
     }
-  };
-  source.addEventListener("gap", anew);
-  for (const kind of ["mission", "change"]) {
-    source.addEventListener(kind, (event) => hear(kind, JSON.parse(event.data)));
+    if (source === own) put({ online: false });
   }
 }
 

@@ -3,6 +3,7 @@ import { html, render } from "./vendor/preact.js";
 import { App } from "./app.js";
 import { ask } from "./ask.js";
 import { begin } from "./live.js";
+import { askTabs, keep } from "./proof.js";
 import { readAddress, state } from "./store.js";
 import { loadWords, t } from "./words.js";
 
@@ -18,9 +19,9 @@ const Door = () => html`<main class="door">
 
 async function enter() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
-  if (!code) return;
+  if (!code) return askTabs();
   history.replaceState(null, "", "/");
-  await ask("/login", { method: "POST", body: { code } }).catch(() => {});
+  await ask("/login", { method: "POST", body: { code } }).then((told) => keep(told.secret), askTabs);
 }
 
 async function start() {

@@ -1,7 +1,9 @@
 // Small parts that all views are made of: icons, badges, empty states, dialogs, toasts.
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { verb } from "./ask.js";
+import { label } from "./kinds.js";
 import { clean } from "./safe.js";
-import { dismiss, put, toast, use } from "./store.js";
+import { choose, dismiss, put, toast, use } from "./store.js";
 import { knows, t } from "./words.js";
 
 const PATHS = {
@@ -45,12 +47,23 @@ export const Badge = ({ status, children }) =>
 export const Empty = ({ icon, title, children }) =>
   html`<div class="empty"><${Icon} name=${icon} size=${30} /><p class="empty-title">${title}</p>${children && html`<p class="dim">${children}</p>`}</div>`;
 
+/** The yes that a method waits for, where a message to it was refused; `done` is called after it. */
+export function Approval({ error, done }) {
+  const { object, selector } = error.details || {};
+  if (error.code !== "APPROVAL_WANTED" || !object) return null;
+  const approve = async () => {
+    const told = await act(() => verb("approve", { target: object, selector }), t("did.approve", { name: selector }), () => verb("unlearn", { target: object, selector }));
+    if (told) done?.();
+  };
+  return html`<button type="button" class="chip" onClick=${() => choose(object, selector)}>${t("talk.open", { name: label(object) })}</button><button type="button" class="chip solid good" onClick=${approve}>${t("do.approve.waiting")}</button>`;
+}
+
 /** What could not be done, and why. */
 export function Trouble({ error, again }) {
   if (!error) return null;
   const text = error.code === "UNREACHABLE" || error.status === 0 ? t("error.unreachable") : clean(error.message, 1200);
   return html`<div class="trouble" role="alert"><p>${text || t("error.unknown")}</p>
-    ${error.code && html`<code class="dim">${error.code}</code>`}
+    ${error.code && html`<code class="dim">${error.code}</code>`}<${Approval} error=${error} done=${again} />
     ${again && html`<button type="button" class="chip" onClick=${again}>${t("again")}</button>`}</div>`;
 }
 
@@ -58,17 +71,21 @@ export function Trouble({ error, again }) {
 export const Waiting = ({ label }) =>
   html`<p class="waiting" role="status"><i class="spin" aria-hidden="true"></i>${label || t("loading")}</p>`;
 
-/** Ask for something when a component shows, and again when `on` changes. */
+/**
+ * Ask for something when a component shows, and again when `on` changes. What was told before stays
+ * until then, and while the daemon is away; but what was told of one moment is not shown of another.
+ */
 export function useAsked(question, on = []) {
   const [told, setTold] = useState({ value: null, error: null, busy: true });
   const [round, setRound] = useState(0);
+  const { at } = use("at");
   useEffect(() => {
     let is = true;
-    setTold((old) => ({ ...old, busy: true }));
+    setTold((old) => ({ ...old, value: old.at === at ? old.value : null, busy: true }));
     Promise.resolve()
       .then(question)
-      .then((value) => is && setTold({ value, error: null, busy: false }))
-      .catch((error) => is && setTold((old) => ({ value: old.value, error, busy: false })));
+      .then((value) => is && setTold({ value, at, error: null, busy: false }))
+      .catch((error) => is && setTold((old) => ({ value: error.retryable ? old.value : null, at, error, busy: false })));
     return () => (is = false);
   }, [...on, round]);
   return { ...told, again: () => setRound((n) => n + 1) };

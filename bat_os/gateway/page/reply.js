@@ -1,8 +1,8 @@
 // One answer: its kind, value, reading and sources; a question with its choices; what failed.
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { label, words } from "./kinds.js";
-import { Badge, copy, Icon, IconButton } from "./parts.js";
-import { clean, line } from "./safe.js";
+import { Approval, Badge, copy, Icon, IconButton } from "./parts.js";
+import { ALL, clean, line } from "./safe.js";
 import { choose, state, use } from "./store.js";
 import { clock, knows, lasting, t } from "./words.js";
 
@@ -60,10 +60,10 @@ function Question({ turn, isLast, say }) {
   const kindOf = (i) => (isConsent ? i === 0 ? "solid" : i === answer.choices.length - 1 ? "quiet" : "" : "");
   const choices = answer.choices.length > 0 && html`<div class=${isConsent ? "actions" : "choices"} role="group" aria-label=${t("talk.choices")}>
     ${answer.choices.slice(0, 12).map((text, i) => html`<button type="button" class=${`chip ${kindOf(i)}`} disabled=${!isLast} onClick=${() => pick(text, i)}>
-      ${isConsent ? capital(clean(text, 300)) : html`<kbd>${i + 1}</kbd>${clean(text, 300)}`}</button>`)}</div>`;
+      ${isConsent ? capital(clean(text, ALL)) : html`<kbd>${i + 1}</kbd>${clean(text, 300)}`}</button>`)}</div>`;
   if (!isConsent) return html`<p class="text">${clean(answer.text)}</p>${choices}`;
   return html`<div class="consent" role="group" aria-label=${t("talk.consent")}><${Icon} name="shield" size=${26} />
-    <div><h3>${t("talk.consent")}</h3><p class="text">${clean(answer.text)}</p>${choices}<p class="dim small">${t("talk.consent.more")}</p></div></div>`;
+    <div><h3>${t("talk.consent")}</h3><p class="text">${clean(answer.text, ALL)}</p>${choices}<p class="dim small">${t("talk.consent.more")}</p></div></div>`;
 }
 
 function Confirm({ turn, confirm }) {
@@ -90,9 +90,10 @@ function Facts({ turn, isLast, say }) {
 export function Reply({ turn, isLast, say, confirm, stop }) {
   const { answer, failed } = turn;
   if (failed) {
+    const again = () => say(turn.sent, { shown: turn.text, before: failed.retryable ? turn : null });
     const text = failed.code === "UNREACHABLE" ? t("error.unreachable") : clean(failed.message, 1200);
-    return html`<div class="reply"><${Steps} turn=${turn} /><div class="trouble" role="alert"><p>${text}</p><code class="dim">${failed.code}</code>
-      ${isLast && html`<button type="button" class="chip" onClick=${() => say(turn.sent, { shown: turn.text, before: failed.retryable ? turn : null })}>${t("again")}</button>`}</div></div>`;
+    return html`<div class="reply"><${Steps} turn=${turn} /><div class="trouble" role="alert"><p>${text}</p><code class="dim">${failed.code}</code><${Approval} error=${failed} done=${isLast ? again : null} />
+      ${isLast && html`<button type="button" class="chip" onClick=${again}>${t("again")}</button>`}</div></div>`;
   }
   if (!answer) {
     return html`<div class="reply"><${Steps} turn=${turn} /><button type="button" class="chip stop" onClick=${() => stop(turn)}><${Icon} name="stop" size=${14} />${t("talk.stop")}</button></div>`;

@@ -2,12 +2,17 @@
 // HTML: Preact sets it as text, and the page's policy refuses anything else. What is left are
 // characters that hide or reorder other text, and sheer length.
 
-const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]/g;
+// The characters that core/printable.py spells out on a terminal; a test compares the two.
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
+
+/** How much of a question for leave is shown: all, since a yes is to all of it. */
+export const ALL = Infinity;
 
 /** Return text without characters that hide or reorder others, at most `most` long. */
 export function clean(value, most = 20000) {
   const text = typeof value === "string" ? value : spell(value);
-  const kept = (text.length > most * 2 ? text.slice(0, most * 2) : text).replace(HIDDEN, "\ufffd");
+  const kept = (text.length > most * 2 ? text.slice(0, most * 2) : text).replace(/\r\n/g, "\n").replace(HIDDEN, "\ufffd");
   return kept.length > most ? `${kept.slice(0, most)}\u2026` : kept;
 }
 

@@ -96,7 +96,7 @@ export function Talk() {
       alter(id, () => ({ answer, open: false, control: null }));
       if (CHANGES.has(answer.kind)) put({ tick: state.tick + 1 });
     } catch (error) {
-      const failed = error.name === "AbortError" ? { code: "CANCELLED", message: t("talk.stopped") } : { code: error.code, message: error.message, retryable: error.retryable };
+      const failed = error.name === "AbortError" ? { code: "CANCELLED", message: t("talk.stopped") } : { code: error.code, message: error.message, retryable: error.retryable, details: error.details };
       alter(id, () => ({ failed, open: false, control: null }));
     }
   };
@@ -138,10 +138,17 @@ function Composer({ say, last, confirm, clear, online }) {
   const box = useRef(null);
   const file = useRef(null);
   const back = useRef(0);
-  useEffect(() => {
+  const fit = () => {
     box.current.style.height = "auto";
-    box.current.style.height = `${Math.min(220, box.current.scrollHeight)}px`;
-  }, [text]);
+    const high = box.current.scrollHeight; // 0 while another view is shown
+    if (high) box.current.style.height = `${Math.min(220, high)}px`;
+  };
+  useEffect(fit, [text]);
+  useEffect(() => {
+    const shown = new ResizeObserver(fit);
+    shown.observe(box.current.form);
+    return () => shown.disconnect();
+  }, []);
   useEffect(() => matchMedia("(pointer: fine)").matches && box.current.focus(), []);
   const isWaiting = !text && last && !last.open && waits(last.answer);
   const submit = () => {

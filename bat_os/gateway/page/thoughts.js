@@ -5,8 +5,8 @@ import Bettering from "./bettering.js";
 import { label, OVER, words } from "./kinds.js";
 import { lookAround } from "./live.js";
 import { Log } from "./log.js";
-import { act, Badge, Dialog, Empty, Icon, Trouble, useAsked } from "./parts.js";
-import { clean, line, spell } from "./safe.js";
+import { act, Approval, Badge, Dialog, Empty, Icon, Trouble, useAsked } from "./parts.js";
+import { ALL, clean, line, spell } from "./safe.js";
 import { choose, use } from "./store.js";
 import { clock, knows, lasting, number, size, t } from "./words.js";
 
@@ -27,13 +27,15 @@ function Leave({ one }) {
   const told = useAsked(() => verb("brief.get", { body: { brief_id: one.brief_id } }), [one.brief_id]);
   const [what, setWhat] = useState("");
   const wanted = told.value?.answer?.body?.details || {};
-  const isOpen = told.value && !wanted.scope && !wanted.flow; // it names nothing that a person has named
+  const isOpen = told.value && !wanted.scope && !wanted.flow && !wanted.effect; // it names nothing that a person has named
   const leave = (way) => act(() => verb("missions.leave", { body: { brief_id: one.brief_id, way, ...(what.trim() ? { what: what.trim() } : {}) } }), t(`missions.leave.${way}`)).then(lookAround);
   const needs = isOpen && !what.trim();
-  return html`<article class="consent" role="group" aria-label=${t("talk.consent")}><${Icon} name="shield" size=${26} /><div class="grow"><h3>${words(one.selector)}</h3><p class="text">${clean(one.problem || told.value?.answer?.body?.message || "", 400)}</p>
-    ${wanted.scope && html`<p class="mono small">${clean(wanted.operation || "", 60)} ${clean(wanted.scope, 300)}</p>`}
+  const lasts = !wanted.effect && (isOpen || !wanted.ways || wanted.ways.includes("always"));
+  return html`<article class="consent" role="group" aria-label=${t("talk.consent")}><${Icon} name="shield" size=${26} /><div class="grow"><h3>${words(one.selector)}</h3><p class="text">${clean(told.value?.answer?.body?.message || one.problem || "", ALL)}</p>
+    ${wanted.scope && html`<p class="mono small">${clean(wanted.operation || "", ALL)} ${clean(wanted.scope, ALL)}</p>`}
+    ${wanted.effect?.whole && html`<details><summary>${t("asking.all")}</summary><pre class="draft">${clean(wanted.effect.whole, ALL)}</pre></details>`}
     ${isOpen && html`<label class="small">${t("asking.what")}<input class="field mono" value=${what} onInput=${(e) => setWhat(e.target.value)} /></label>`}
-    <div class="actions"><button type="button" class="chip solid" disabled=${needs} onClick=${() => leave("once")}>${t("leave.once")}</button><button type="button" class="chip" disabled=${needs} onClick=${() => leave("always")}>${t("leave.always")}</button><button type="button" class="chip quiet" onClick=${() => leave("no")}>${t("leave.no")}</button></div><p class="dim small">${t("asking.more")}</p></div></article>`;
+    <div class="actions"><button type="button" class="chip solid" disabled=${needs} onClick=${() => leave("once")}>${t("leave.once")}</button>${lasts && html`<button type="button" class="chip" disabled=${needs} onClick=${() => leave("always")}>${t("leave.always")}</button>`}<button type="button" class="chip quiet" onClick=${() => leave("no")}>${t("leave.no")}</button></div><p class="dim small">${t("asking.more")}</p></div></article>`;
 }
 
 /** The personas: each with its model, and what it does at the moment. */
@@ -91,6 +93,7 @@ function Details({ id, close }) {
       <dt>${t("origin.when")}</dt><dd>${clock(one.accepted)}</dd>
       <dt>${t("origin.mission")}</dt><dd>${seconds ? lasting(seconds) : "\u2013"} · ${t("talk.calls", { n: one.model_calls || 0 })} · ${t("missions.tokens", { n: one.tokens || 0 })} ${speed}</dd>
       ${body && html`<dt>${t("missions.answer")}</dt><dd class=${one.answer.type === "error" ? "bad-text" : ""}>${clean(one.answer.type === "error" ? body.message : spell(body.result), 1200)}</dd>`}</dl>
+      ${body?.code && html`<p class="actions"><${Approval} error=${body} done=${close} /></p>`}
       ${one.acted?.length > 0 && html`<h4>${t("missions.did")}</h4><ol class="rows acted">${one.acted.slice(0, 60).map((each) => html`<li><code>${clean(each.step, 600)}</code><span class=${each.error ? "bad-text" : "dim"}>→ ${clean(each.error || each.gave, 400)}</span> <small class="dim">${each.seconds ? lasting(each.seconds) : ""}</small></li>`)}</ol>`}
       ${one.budget && html`<h4>${t("missions.budget")}</h4><dl class="abilities">${Object.entries(one.budget).map(([name, each]) => html`<div><dt>${knows(`budget.${name}`) ? t(`budget.${name}`) : name}</dt><dd><progress class="mark" max=${each.allowed} value=${each.spent} aria-label=${name}></progress> ${number(each.spent)} / ${number(each.allowed)}</dd></div>`)}</dl>`}
       ${body?.effects?.length > 0 && html`<h4>${t("effects.done")}</h4><ul class="plain">${body.effects.slice(0, 40).map((each) => html`<li>${clean(each.what || spell(each), 300)}</li>`)}</ul>`}

@@ -9,9 +9,11 @@ import { clock, moment, t } from "./words.js";
 import { clean } from "./safe.js";
 
 const PAGES = 5; // of 200 moments each: what the slider reaches
+let moving = 0; // the timer that follows the slider; whoever goes elsewhere meanwhile stops it
 
 /** Look at the image as of a moment, or at now. */
 export async function travel(at) {
+  clearTimeout(moving);
   put({ at, past: at ? state.past : null });
   try {
     await loadImage(at);
@@ -67,7 +69,6 @@ export function Due() {
 export function Timeline() {
   const { at, log, nodes, slider: open } = use("at", "log", "nodes", "slider");
   const [all, setAll] = useState([]);
-  const timer = useRef(0);
   const due = useRef(0);
   const marks = useRef(null);
   useEffect(() => {
@@ -85,9 +86,9 @@ export function Timeline() {
   const last = all.length;
   const value = at ? Math.max(0, all.findIndex((one) => one.id === at)) : last;
   const move = (to) => {
-    clearTimeout(timer.current);
+    clearTimeout(moving);
     put({ at: to >= last ? "" : all[to].id });
-    timer.current = setTimeout(() => travel(to >= last ? "" : all[to].id), 160);
+    moving = setTimeout(() => travel(to >= last ? "" : all[to].id), 160);
   };
   const here = at ? all[value] : null;
   const name = here ? `${moment(here.at)}, ${words(here.note)}` : t("time.now");

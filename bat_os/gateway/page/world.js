@@ -4,7 +4,7 @@ import { verb } from "./ask.js";
 import { Command } from "./copies.js";
 import { label } from "./kinds.js";
 import { act, Badge, Dialog, Empty, Icon, Sure, Trouble, useAsked, Waiting, useWish } from "./parts.js";
-import { clean, line } from "./safe.js";
+import { ALL, clean, line } from "./safe.js";
 import { choose, use } from "./store.js";
 import { clock, t } from "./words.js";
 
@@ -61,7 +61,7 @@ function Give({ from, close, done }) {
       <label class="check"><input type="checkbox" name="write" /> <span>${t("grant.write")}</span></label>
       <label>${t("grant.hours")}<input class="field" type="number" name="hours" min="0.1" step="any" /></label>
       <p class="actions"><button type="button" class="chip" onClick=${close}>${t("cancel")}</button><button class="chip solid">${t("grant.next")}</button></p></form>
-    ${sure && html`<div class="consent"><${Icon} name="shield" size=${26} /><div><h3>${t("grant.sure")}</h3><p class="mono">${clean(sure.what, 400)}</p><p class="small">${t(sure.write ? "grant.sure.write" : "grant.sure.read")}${sure.hours ? ` ${t("grant.sure.hours", { n: sure.hours })}` : ""}</p>
+    ${sure && html`<div class="consent"><${Icon} name="shield" size=${26} /><div><h3>${t("grant.sure")}</h3><p class="mono">${clean(sure.what, ALL)}</p><p class="small">${t(sure.write ? "grant.sure.write" : "grant.sure.read")}${sure.hours ? ` ${t("grant.sure.hours", { n: sure.hours })}` : ""}</p>
       <p class="actions"><button type="button" class="chip" onClick=${() => setSure(null)}>${t("grant.back")}</button><button type="button" class="chip solid" onClick=${give}>${t("grant.yes")}</button></p></div></div>`}<//>`;
 }
 
@@ -111,7 +111,7 @@ function Effects() {
   const does = (one, how) => act(() => verb(`effects.${how}`, { body: { number: one.number } }), t(`effect.${how}.done`)).then(told.again);
   return html`<section class="block"><h3>${t("effects")}<span class="filters"><button type="button" class="tag" aria-pressed=${all} onClick=${() => setAll(!all)}>${t("effects.all")}</button></span></h3><${Trouble} error=${told.error} again=${told.again} />
     ${told.value && !rows.length && html`<${Empty} icon="check" title=${t("effects.empty")} />`}
-    <ul class="rows">${rows.map((one) => html`<li class="item"><div class="grow"><p>${clean(one.what, 300)}</p><p class="small dim">${one.object ? `${label(one.object)} \u00b7 ` : ""}${clock(one.at)}${one.attempts > 1 ? ` \u00b7 ${t("effect.tries", { n: one.attempts })}` : ""}${one.error ? html` · <span class="bad-text">${clean(one.error, 200)}</span>` : ""}</p></div><${Badge} status=${one.state === "done" || one.state === "dropped" ? one.state : "waiting-now"}>${t(STATES[one.state] || `status.${one.state}`)}<//>
+    <ul class="rows">${rows.map((one) => html`<li class="item"><div class="grow"><p>${clean(one.what, ALL)}</p><p class="small dim">${one.object ? `${label(one.object)} \u00b7 ` : ""}${clock(one.at)}${one.attempts > 1 ? ` \u00b7 ${t("effect.tries", { n: one.attempts })}` : ""}${one.error ? html` · <span class="bad-text">${clean(one.error, 200)}</span>` : ""}</p></div><${Badge} status=${one.state === "done" || one.state === "dropped" ? one.state : "waiting-now"}>${t(STATES[one.state] || `status.${one.state}`)}<//>
       <span class="stack">${STUCK.has(one.state) && html`<button type="button" class="chip" onClick=${() => does(one, "redo")}>${t("effect.redo")}</button>`}${(STUCK.has(one.state) || one.state === "staged") && html`<button type="button" class="chip bad" onClick=${() => does(one, "drop")}>${t("effect.drop")}</button>`}
         ${one.can_undo && html`<button type="button" class="chip" onClick=${() => does(one, "undo")}><${Icon} name="undo" size=${14} />${t("undo")}</button>`}</span></li>`)}</ul></section>`;
 }

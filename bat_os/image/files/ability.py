@@ -19,8 +19,10 @@ from ZODB.utils import z64
 
 from bat_os.errors import BatError, StorageFullError
 from bat_os.image.files.disk import coded
-from bat_os.image.files.storage import LiveFile, is_in_files, layers_of
+from bat_os.image.files.layers import is_in_files, layers_of, present
+from bat_os.image.files.storage import LiveFile
 from bat_os.image.server_care import check_promises
+from bat_os.image.servers import driver_errors
 from bat_os.image.store import ImageStore
 
 if TYPE_CHECKING:
@@ -68,35 +70,37 @@ def _prove(live: LiveFile | None) -> None:
             os.fsync(handle)
 
 
-def try_commit(live: LiveFile) -> None:
+def try_commit(storage: Any) -> None:
     """Do all of a commit but its end, which would make it count.
+
+    One in a file goes to the disk; a server says by then that it has taken it.
 
     Raises:
         BatError: It cannot be done, and why.
     """
-    about = TransactionMetaData(description="a trial")
-    with coded("a trial commit"):
+    about, live = TransactionMetaData(description="a trial"), live_of(storage)
+    with coded("a trial commit", *driver_errors(storage)), present(live or storage) as view:
         try:
-            live.tpc_begin(about)  # in here: it may fail with the lock in its hands
-            live.store(live.new_oid(), z64, PROBE, "", about)
-            live.tpc_vote(about)
-            os.fsync(live._file.fileno())
+            view.tpc_begin(about)  # in here: it may fail with the lock in its hands
+            view.store(view.new_oid(), z64, PROBE, "", about)
+            view.tpc_vote(about)
+            if live is not None:
+                os.fsync(live._file.fileno())
         finally:
-            live.tpc_abort(about)
+            view.tpc_abort(about)
 
 
 async def keep_trying(image: ImageStore, tell: Callable[[str], object]) -> None:
     """See for ever whether anything can be stored; ``tell`` gets why not, and "" once it can."""
-    if (live := live_of(image.storage)) is None:
-        return
-    watch, said = CommitWatch(live), ""
+    live, said = live_of(image.storage), ""
+    watch = None if live is None else CommitWatch(live)
     while True:
         await asyncio.sleep(EVERY)
-        trouble = watch.look(time.monotonic())
+        trouble = "" if watch is None else watch.look(time.monotonic())
         if not trouble and image.in_doubt:
             image.in_doubt = False  # what fails meanwhile is in doubt again
             try:
-                await asyncio.to_thread(try_commit, live)
+                await asyncio.to_thread(try_commit, image.storage)
             except BatError as error:
                 image.in_doubt, trouble = True, str(error)
         if trouble != said:

@@ -23,10 +23,12 @@ from bat_os.core.schema import replace
 from bat_os.core.values import ignore_progress
 from bat_os.errors import ArgumentsError, BlobError, StorageError, TooLargeError
 from bat_os.image.files import backup, disk, manifest
+from bat_os.image.files.chronicle import add_to_chronicle
 from bat_os.image.files.disk import Copier, coded, in_thread, upkeep
+from bat_os.image.files.durable import sync_file
+from bat_os.image.files.layers import path_of
 from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.files.opening import read_fork
-from bat_os.image.files.storage import add_to_chronicle, path_of, sync_file
 
 if TYPE_CHECKING:
     import threading

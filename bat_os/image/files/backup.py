@@ -23,9 +23,11 @@ from bat_os.failpoints import cross
 from bat_os.image.files import disk, manifest
 from bat_os.image.files.blob_folder import blob_files
 from bat_os.image.files.disk import Copier, coded, upkeep
+from bat_os.image.files.durable import sync_file
+from bat_os.image.files.heads import damaged_heads
+from bat_os.image.files.layers import layers_of, path_of
 from bat_os.image.files.manifest import BlobFile, ImageFile, Manifest, Part
 from bat_os.image.files.opening import read_fork
-from bat_os.image.files.storage import damaged_heads, layers_of, path_of, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence

@@ -39,7 +39,7 @@ from bat_os.image.catalog import catalog_in
 from bat_os.image.family import is_of_program
 from bat_os.image.files import export, lineage
 from bat_os.image.files.disk import check_absolute, coded, in_thread
-from bat_os.image.files.storage import is_in_files, path_of
+from bat_os.image.files.layers import is_in_files, path_of
 from bat_os.image.history import experience
 from bat_os.image.history.moments import look_at
 from bat_os.image.objects import Method, UvmObject

@@ -31,7 +31,8 @@ from bat_os.errors import (
     StorageError,
     StorageFullError,
 )
-from bat_os.image.files.storage import Lock, sync_file
+from bat_os.image.files.durable import Lock, sync_file
+from bat_os.image.files.tail import TORN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,8 +52,8 @@ _HERE: Final = -100  # AT_FDCWD of Linux
 
 
 @contextlib.contextmanager
-def coded(what: str) -> Iterator[None]:
-    """Turn what can go wrong with files into coded errors."""
+def coded(what: str, *others: type[BaseException]) -> Iterator[None]:
+    """Turn what can go wrong with files, and ``others``, into coded errors."""
     try:
         yield
     except LockError as error:
@@ -62,7 +63,7 @@ def coded(what: str) -> Iterator[None]:
         if error.errno in DISK_FULL:
             raise StorageFullError(f"{what}: the disk is full") from error
         raise StorageError(f"{what}: {error}") from error
-    except (POSError, ValueError) as error:
+    except (POSError, *TORN, *others) as error:
         raise StorageError(f"{what}: {error}") from error
     except (CorruptedError, KeyError) as error:  # ZODB, of what the heads of records say
         text = f"{what}: a record of the image is damaged; batos verify says which ({error})"

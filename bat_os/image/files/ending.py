@@ -26,7 +26,7 @@ from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import u64
 
 from bat_os.core.schema import Record, convert, number, read_json, text
-from bat_os.errors import StorageError
+from bat_os.errors import DamagedError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,21 @@ class Ending:
         self._mark = Path(f"{path}.end")
         self._known = read_mark(path)
         self._tails = set(_tails(path))
+
+    def refuse_empty(self) -> None:
+        """Refuse to make an image where one was: beside its blobs, it would be another mind.
+
+        Raises:
+            DamagedError: The file is missing or empty, and once was not.
+        """
+        was = self._known[0] if self._known is not None else 0
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size <= len(_MAGIC) < was:
+            raise DamagedError(
+                f"{self._path} is missing or empty, and had {was} bytes; put it back, or restore "
+                f"a backup: batos restore BACKUP {self._path.parent} --replace; to begin anew, "
+                f"remove {self._mark}"
+            )
 
     def compare(self, size: int) -> None:
         """Note a loss if the file, which is ``size`` bytes long, once went further."""

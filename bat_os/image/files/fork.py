@@ -27,9 +27,11 @@ from bat_os.errors import ArgumentsError, NotFoundError, StorageError
 from bat_os.image import missions
 from bat_os.image.files import disk
 from bat_os.image.files.blob_folder import blob_files, make_blob_folder, place_blob
+from bat_os.image.files.chronicle import add_to_chronicle
 from bat_os.image.files.disk import coded, upkeep
+from bat_os.image.files.durable import Lock, sync_file
+from bat_os.image.files.layers import layers_of, path_of
 from bat_os.image.files.opening import FORK, FORMAT, MAX_LAYERS, frozen_folder, read_fork
-from bat_os.image.files.storage import Lock, add_to_chronicle, layers_of, path_of, sync_file
 from bat_os.image.migrations import migrate
 from bat_os.image.store import ImageStore
 

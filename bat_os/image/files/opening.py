@@ -29,7 +29,9 @@ from ZODB.utils import p64, u64
 from bat_os.core.schema import Record, convert, text
 from bat_os.errors import StorageError
 from bat_os.image.allowlist import guard_pickles
-from bat_os.image.files.storage import CompressedFile, LiveFile, finish_pack, layers_of
+from bat_os.image.files.layers import layers_of
+from bat_os.image.files.packer import finish_pack
+from bat_os.image.files.storage import CompressedFile, LiveFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,17 +32,11 @@ from bat_os.errors import ArgumentsError, DamagedError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.allowlist import UNREADABLE, read_record
 from bat_os.image.files.blob_folder import blob_files
+from bat_os.image.files.chronicle import add_to_chronicle, chronicle
 from bat_os.image.files.disk import coded, in_thread, upkeep
 from bat_os.image.files.fork import FOLDER, list_forks, sweep
-from bat_os.image.files.storage import (
-    add_to_chronicle,
-    chronicle,
-    damaged_heads,
-    is_in_files,
-    layers_of,
-    path_of,
-    present,
-)
+from bat_os.image.files.heads import damaged_heads
+from bat_os.image.files.layers import is_in_files, layers_of, path_of, present
 from bat_os.image.history.entries import forget_copies
 from bat_os.image.models import remove_strays
 
@@ -266,7 +260,8 @@ def _space(storage: Any, roots: Mapping[str, list[bytes]], held: set[bytes]) -> 
 
 def _stored(layers: Sequence[CompressedFile], oid: bytes, _record: bytes) -> int:
     """Return how many bytes the record of an object is in the image file that has it."""
-    return next(layer.size_of(oid) for layer in reversed(layers) if oid in layer._index)
+    layer = next(layer for layer in reversed(layers) if oid in layer._index)
+    return int(layer.history(oid)[0]["size"])
 
 
 def count_room(

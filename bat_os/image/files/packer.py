@@ -1,7 +1,8 @@
 """Writes the packed image file; other threads run meanwhile, and it is on the disk when it serves.
 
 ``FileStorage.pack`` calls ``pack_durably`` and then puts the new file in its place, with the
-commit lock held.
+commit lock held. That takes two renames; ``finish_pack`` completes a pack that was killed between
+them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,29 @@ from typing import TYPE_CHECKING, Any, Final
 from ZODB.FileStorage.fspack import FileStoragePacker
 
 from bat_os.failpoints import cross
+from bat_os.image.files.durable import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 RECORDS: Final = 40  # that a pack reads between two pauses
 PAUSE_SECONDS: Final = 0.0001
+
+
+def finish_pack(path: Path) -> None:
+    """Complete or clear away a pack that was killed."""
+    new, old = Path(f"{path}.pack"), Path(f"{path}.old")
+    if not (new.exists() or old.exists()):
+        return
+    lock = Lock(f"{path}.lock")
+    try:
+        if not path.exists() and old.exists():
+            (new if new.exists() else old).rename(path)  # the new one is on the disk by then
+        if path.exists():
+            new.unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
+    finally:
+        lock.close()
 
 
 def _pause_between(read: Callable[..., Any]) -> Callable[..., Any]:

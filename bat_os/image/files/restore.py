@@ -26,9 +26,9 @@ from bat_os.image.files import disk, manifest
 from bat_os.image.files.backup import check_member, sums_of
 from bat_os.image.files.blob_folder import make_blob_folder, place_blob
 from bat_os.image.files.disk import Copier, coded
+from bat_os.image.files.durable import Lock, sync_file
 from bat_os.image.files.opening import FORK, open_storage
 from bat_os.image.files.pack import count_objects
-from bat_os.image.files.storage import Lock, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,8 +30,9 @@ from ZODB.utils import p64, z64
 from bat_os.errors import NotFoundError
 from bat_os.failpoints import cross
 from bat_os.image.files.disk import check_room, coded, upkeep
+from bat_os.image.files.durable import sync_file
+from bat_os.image.files.layers import is_in_files, layers_of, path_of, present
 from bat_os.image.files.pack import remove_lost_blobs, walk
-from bat_os.image.files.storage import is_in_files, layers_of, path_of, present, sync_file
 from bat_os.image.objects import tree_of
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.image.files import disk, manifest
 from bat_os.image.files.backup import back_up
+from bat_os.image.files.layers import path_of
 from bat_os.image.files.opening import read_fork
-from bat_os.image.files.storage import path_of
 from bat_os.image.migrations import FORMAT
 
 if TYPE_CHECKING:

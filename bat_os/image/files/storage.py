@@ -10,10 +10,7 @@ given as it is, and found damaged like any other that is not a pickle. The mark 
 zc.zlibstorage, which wraps a storage; here the file itself has to be in hand (decision 29).
 
 A pack replaces the image by its new file in one rename, once that is on the disk. FileStorage
-needs two renames; ``finish_pack`` completes a pack that was killed between them.
-
-    root["chronicle"]    what was done to the image as a whole, oldest first: maps with ``kind``
-                         (``archive``, ``fork``, ``pack``) and ``at`` (Unix time)
+needs two renames; ``packer.finish_pack`` completes a pack that was killed between them.
 """
 
 from __future__ import annotations
@@ -21,147 +18,30 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from persistent.list import PersistentList
-from zc.lockfile import LockFile
-from ZODB.DemoStorage import DemoStorage
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileIterator, TransactionRecord
 from ZODB.FileStorage.format import CorruptedError
-from ZODB.POSException import POSKeyError
 from ZODB.POSException import StorageError as LostError
-from ZODB.utils import p64, u64, z64
+from ZODB.utils import z64
 
-from bat_os.core import values
 from bat_os.errors import DamagedError, StorageError
 from bat_os.failpoints import cross
 from bat_os.image.files.blob_folder import mend_layout
+from bat_os.image.files.durable import Lock
 from bat_os.image.files.ending import Ending
 from bat_os.image.files.packer import pack_durably
+from bat_os.image.files.tail import FIRST, TORN, refuse_damaged, set_tail_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterator
 
-CHRONICLE: Final = "chronicle"
 MARK: Final = b".z"
 LEAST: Final = 256
 LEVEL: Final = 1  # leaves 49% of a record in 0.06 ms; level 6, 47% in 0.10 ms
 MOST: Final = 256 << 20  # bytes of a decompressed record; a larger one is damaged
-
-
-def finish_pack(path: Path) -> None:
-    """Complete or clear away a pack that was killed."""
-    new, old = Path(f"{path}.pack"), Path(f"{path}.old")
-    if not (new.exists() or old.exists()):
-        return
-    lock = Lock(f"{path}.lock")
-    try:
-        if not path.exists() and old.exists():
-            (new if new.exists() else old).rename(path)  # the new one is on the disk by then
-        if path.exists():
-            new.unlink(missing_ok=True)
-            old.unlink(missing_ok=True)
-    finally:
-        lock.close()
-
-
-def layers_of(storage: Any) -> list[CompressedFile]:
-    """Return the image files that a storage reads, the oldest first, its own last."""
-    if isinstance(storage, DemoStorage):
-        return [*layers_of(storage.base), *layers_of(storage.changes)]
-    if isinstance(storage, CompressedFile):
-        return [storage]
-    raise StorageError(
-        "this image is not a file on this machine; carry it with the tools of its storage"
-    )
-
-
-def is_in_files(storage: Any) -> bool:
-    """Return True when the image is in files that this process writes."""
-    return isinstance(storage, DemoStorage | CompressedFile)
-
-
-@contextlib.contextmanager
-def present(storage: Any) -> Iterator[Any]:
-    """Give a storage as it is now; that of a database server is at the moment of its last look."""
-    if not hasattr(storage, "poll_invalidations"):
-        yield storage
-        return
-    view = storage.new_instance()
-    try:
-        view.poll_invalidations()
-        yield view
-    finally:
-        view.release()
-
-
-def oids_in(storage: Any, after: bytes = z64) -> Iterator[bytes]:
-    """Yield the ids of the objects in image files, in order, from one on."""
-    layers = layers_of(storage)
-    while True:
-        found = []
-        for layer in layers:
-            with contextlib.suppress(ValueError):  # none is left in this one
-                found.append(layer._index.minKey(after))
-        if not found:
-            return
-        yield min(found)
-        after = p64(u64(min(found)) + 1)
-
-
-def check_head(storage: Any, oid: bytes) -> None:
-    """Look whether the head of an object's present record says what stands around it.
-
-    Raises:
-        DamagedError: It does not.
-    """
-    layer = next((each for each in reversed(layers_of(storage)) if oid in each._index), None)
-    if layer is not None:
-        layer.check_head(oid)
-
-
-def damaged_heads(
-    storage: Any, *, limit: int | None = None, stop: Callable[[], bool] = bool
-) -> Iterator[bytes]:
-    """Yield the ids of the objects whose record has a damaged head; ``stop`` ends the search.
-
-    With a ``limit`` so many objects are looked at, those that came first.
-    """
-    for oid in islice(oids_in(storage), limit):
-        if stop():
-            return
-        try:
-            check_head(storage, oid)
-        except DamagedError:
-            yield oid
-
-
-def when_lost(storage: Any, call: Callable[[], object]) -> None:
-    """Have ``call`` called, in any thread, when the image file cannot be used any more."""
-    for layer in layers_of(storage) if is_in_files(storage) else ():
-        if isinstance(layer, LiveFile):
-            layer.on_loss = call
-
-
-def path_of(storage: Any) -> Path:
-    """Return where the image file is that ``storage`` writes."""
-    return Path(layers_of(storage)[-1].getName()).absolute()
-
-
-class Lock(LockFile):
-    """A lock that is released if its file cannot be written, on a full disk say."""
-
-    def __init__(self, path: str) -> None:
-        """Take the lock at ``path``."""
-        try:
-            super().__init__(path)
-        except OSError:
-            with contextlib.suppress(OSError):  # what could not be written stays unwritten
-                self.close()
-            raise
 
 
 def compress(record: bytes) -> bytes:
@@ -196,9 +76,27 @@ class CompressedFile(FileStorage):
     untransform_record_data = staticmethod(decompress)
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Open the file as ZODB does."""
-        super().__init__(*args, **options)
+        """Open the file as ZODB does, and leave nothing open if that fails."""
+        try:
+            super().__init__(*args, **options)
+        except BaseException as error:
+            self._let_go()
+            if options.get("read_only") and isinstance(error, TORN):
+                refuse_damaged(Path(args[0]))
+            raise
         self.registerDB(self)
+
+    def _let_go(self) -> None:
+        for name in ("_file", "_tfile", "_lock_file"):
+            if (left := getattr(self, name, None)) is not None:
+                with contextlib.suppress(OSError):  # what could not be written stays unwritten
+                    left.close()
+
+    def _check_sanity(self, index: Any, pos: int) -> Any:
+        try:
+            return super()._check_sanity(index, pos)
+        except TORN:  # an index that points to what is no transaction does not fit
+            return 0
 
     def registerDB(self, _wrapper: Any) -> None:  # noqa: N802 - ZODB's name
         """Have conflicts resolved, and blobs recognised, in decompressed records."""
@@ -211,31 +109,7 @@ class CompressedFile(FileStorage):
         except (CorruptedError, ValueError) as error:
             if file.closed:
                 raise
-            raise _damaged(oid, pos) from error
-
-    def check_head(self, oid: bytes) -> None:
-        """Look whether the head of an object's present record says what stands around it.
-
-        ZODB reads a head that has a wrong length, transaction or predecessor like a right one.
-
-        Raises:
-            DamagedError: It does not.
-        """
-        with self._lock:
-            try:
-                pos = self._lookup_pos(oid)
-            except POSKeyError:  # a pack has dropped it
-                return
-            head = self._read_data_header(pos, oid)
-            if max(head.tloc, head.prev) >= pos:
-                raise _damaged(oid, pos)
-            try:
-                end = head.tloc + self._read_txn_header(head.tloc, head.tid).tlen
-                before = self._read_data_header(head.prev, oid).tid if head.prev else z64
-            except (CorruptedError, DamagedError) as error:
-                raise _damaged(oid, pos) from error
-        if pos + head.recordlen() > end or before >= head.tid:
-            raise _damaged(oid, pos)
+            raise damaged_head(oid, pos) from error
 
     def load(self, oid: bytes, version: str = "") -> tuple[bytes, bytes]:
         """Return the record of an object and its transaction."""
@@ -259,10 +133,6 @@ class CompressedFile(FileStorage):
         """Write an object of a transaction that is copied."""
         return super().restore(oid, serial, self.as_written(oid, data), *more)
 
-    def size_of(self, oid: bytes) -> int:
-        """Return how many bytes the present record of an object is in the file."""
-        return int(self.history(oid)[0]["size"])
-
     def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> Any:
         """Return the transactions from ``start`` to ``stop``."""
         return _Transactions(self.getName(), start, stop)
@@ -276,7 +146,8 @@ class CompressedFile(FileStorage):
         super().pack(t, refer, gc)
 
 
-def _damaged(oid: bytes | None, pos: int) -> DamagedError:
+def damaged_head(oid: bytes | None, pos: int) -> DamagedError:
+    """Return the error of a record whose head cannot be right."""
     what = oid.hex() if oid else "?"
     return DamagedError(f"the head of the record of object {what} is damaged, at byte {pos}")
 
@@ -317,18 +188,29 @@ class LiveFile(CompressedFile):
         """Open the file at ``path``, made where there is none."""
         self.on_loss: Callable[[], object] = lambda: None
         self._ending = Ending(path)
+        self._ending.refuse_empty()
         mend_layout(path)
+        self._open(path)
         try:
-            super().__init__(
-                str(path), blob_dir=f"{path}.blob", pack_keep_old=False, packer=pack_durably
-            )
             self._ending.compare(self.getSize())
-        except BaseException:  # ZODB leaves them open, and the image locked
-            for name in ("_file", "_tfile", "_lock_file"):
-                if (left := getattr(self, name, None)) is not None:
-                    with contextlib.suppress(OSError):  # what could not be written stays unwritten
-                        left.close()
+        except BaseException:
+            self._let_go()
             raise
+
+    def _open(self, path: Path) -> None:
+        """Open the file, without an end that is damaged."""
+        how = {"blob_dir": f"{path}.blob", "pack_keep_old": False, "packer": pack_durably}
+        try:
+            super().__init__(str(path), **how)
+        except TORN:
+            lock = Lock(f"{path}.lock")
+            try:
+                was_cut = set_tail_aside(path)
+            finally:
+                lock.close()
+            if not was_cut:
+                raise
+            super().__init__(str(path), **how)
 
     def tpc_begin(self, *args: Any, **kwargs: Any) -> Any:
         """Begin a transaction."""
@@ -346,6 +228,8 @@ class LiveFile(CompressedFile):
         """Write the transaction, marked as not finished."""
         cross("commit.before")
         with self._lock:
+            self._check()
+            self._check_place()
             try:
                 voted = self._unless_lost(super().tpc_vote, transaction)
             except BaseException:
@@ -358,6 +242,7 @@ class LiveFile(CompressedFile):
     def pack(self, *args: Any, **kwargs: Any) -> None:
         """Put a packed file in the place of the file."""
         self._check()
+        self._check_place()
         try:
             super().pack(*args, **kwargs)
         except BaseException:
@@ -428,9 +313,26 @@ class LiveFile(CompressedFile):
         self._check()
         try:
             return do(*args, **kwargs)
-        except ValueError:  # closed meanwhile
-            self._check()
+        except DamagedError:
+            self._check_place()  # in a file that was cut short it is no record that is damaged
             raise
+        except TORN as error:
+            self._check()  # closed meanwhile
+            raise LostError(f"the image file cannot be read: {error}") from error
+
+    def _check_place(self) -> None:
+        """Refuse a commit to a file that the next start would not find, or not as it is known."""
+        if os.name == "nt":
+            return  # an open file can be neither removed nor replaced there
+        handle, path = self._file.fileno(), Path(self._file_name)
+        if not (path.exists() and os.path.samefile(handle, path)):  # noqa: PTH121 - of a handle
+            raise StorageError(
+                f"{path} was removed or replaced while the daemon serves it; put it back; on "
+                f"Linux, cp /proc/{os.getpid()}/fd/{handle} FILE saves what is served"
+            )
+        # Before the first commit, ZODB's buffer has what is there.
+        if os.fstat(handle).st_size < self._pos > FIRST:
+            raise StorageError(f"{path} was cut short while the daemon serves it; restart BAT OS")
 
     def _check(self) -> None:
         if self.is_lost:
@@ -441,27 +343,3 @@ def _open_anew(file: Any, mode: str) -> Any:
     """Return a file opened once more, without what is in its buffer."""
     file.raw.close()  # not the file: that would write
     return open(file.name, mode)  # noqa: PTH123 - as ZODB has it
-
-
-def sync_file(path: Path) -> None:
-    """Bring a file, or the names in a folder, onto the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # folders cannot be opened there
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def add_to_chronicle(root: MutableMapping[str, Any], entry: Mapping[str, Any]) -> None:
-    """Append an entry; inside ``ImageStore.transact`` only."""
-    values.check(dict(entry), where="an entry of the chronicle")
-    if CHRONICLE not in root:
-        root[CHRONICLE] = PersistentList()
-    root[CHRONICLE].append(dict(entry))
-
-
-def chronicle(root: Mapping[str, Any], kind: str = "") -> list[dict[str, Any]]:
-    """Return all entries, or those of one kind, the oldest first."""
-    return [dict(entry) for entry in root.get(CHRONICLE, ()) if kind in ("", entry["kind"])]

@@ -34,9 +34,9 @@ from bat_os.image.blobs import find_places
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.disk import hash_file
 from bat_os.image.files.ending import losses
-from bat_os.image.files.storage import check_head, is_in_files, oids_in, path_of, present
-from bat_os.image.knowledge.document import Document
-from bat_os.image.knowledge.upkeep import is_readable
+from bat_os.image.files.heads import check_head, oids_in
+from bat_os.image.files.layers import is_in_files, path_of, present
+from bat_os.image.knowledge.document import Document, is_readable
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from bat_os.image import memory, missions
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.lineage import mind_of
 from bat_os.image.files.opening import open_to_read
+from bat_os.image.files.tail import TORN
 from bat_os.image.history.moments import MAX_ROWS, differences, object_rows, what_became
 from bat_os.image.objects import Method, UvmObject, connection_of, freeze, thaw
 from bat_os.image.store import ImageStore
@@ -47,7 +48,7 @@ def open_image_to_read(path: Path) -> ImageStore:
     """
     try:
         return ImageStore(AllowListDB(open_to_read(path, blobs=False)))
-    except (POSError, OSError, ValueError, KeyError) as error:
+    except (POSError, OSError, KeyError, *TORN) as error:
         raise StorageError(f"the image {path} cannot be read: {error}") from error
 
 

@@ -18,6 +18,7 @@ from persistent import Persistent
 from bat_os.core.digest import digest
 from bat_os.documents.chunking import Chunk
 from bat_os.errors import ArgumentsError
+from bat_os.image.allowlist import BROKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,6 +153,15 @@ class Document(Persistent):
             "passages": len(self.passages),
             "meta": dict(self.meta),
         }
+
+
+def is_readable(document: Document) -> bool:
+    """Return False if the record of a document is damaged."""
+    try:
+        document._p_activate()
+    except BROKEN:
+        return False
+    return True
 
 
 # What a person said to remember is looked for by its kind only: no writer of methods sees it.

@@ -17,7 +17,7 @@ import numpy as np
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from bat_os.image.knowledge.document import facets, id_range, wanted_facets
+from bat_os.image.knowledge.document import facets, id_range, is_readable, wanted_facets
 from bat_os.image.knowledge.ranking import split_words
 from bat_os.image.knowledge.shelf import inside, load, make_entry
 from bat_os.image.knowledge.text import PostingRows
@@ -80,8 +80,9 @@ def find(trays: Any, doc_id: str) -> Document | None:
 
 
 def lessons_in(trays: Any) -> list[Lesson]:
-    """Return all that waits, by passage ids."""
-    lessons = [lesson for tray in trays.values() for lesson in tray.lessons.values()]
+    """Return all that waits and can be read, by passage ids."""
+    held = [lesson for tray in trays.values() for lesson in tray.lessons.values()]
+    lessons = [lesson for lesson in held if is_readable(lesson[0])]
     return sorted(lessons, key=lambda lesson: lesson[0].first)
 
 

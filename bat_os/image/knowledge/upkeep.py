@@ -11,10 +11,9 @@ import BTrees
 import numpy as np
 from persistent import Persistent
 
-from bat_os.image.allowlist import BROKEN
 from bat_os.image.knowledge import inbox
 from bat_os.image.knowledge import text as words
-from bat_os.image.knowledge.document import facets_of
+from bat_os.image.knowledge.document import facets_of, is_readable
 from bat_os.image.knowledge.shelf import Shelf
 from bat_os.image.knowledge.text import SegmentedText
 from bat_os.image.knowledge.vectors import VectorIndex, is_same
@@ -199,15 +198,6 @@ class CatalogUpkeep(Persistent):
             "text": isinstance(text, SegmentedText) and text.damaged(),
         }
         return [name for name, damaged in checks.items() if damaged]
-
-
-def is_readable(document: Document) -> bool:
-    """Return False if the record of a document is damaged."""
-    try:
-        document._p_activate()
-    except BROKEN:
-        return False
-    return True
 
 
 def describe_embedder(name: str, probe: NDArray[np.float32]) -> dict[str, Any]:

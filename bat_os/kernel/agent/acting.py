@@ -53,7 +53,14 @@ from bat_os.kernel.agent.division import Division
 from bat_os.kernel.agent.errands import do_errand, inherited, offer_errands
 from bat_os.kernel.agent.phrases import own_words
 from bat_os.kernel.agent.planning import make_plan
-from bat_os.kernel.agent.showing import read_request, request_of, show_step, show_value
+from bat_os.kernel.agent.showing import (
+    ask_step,
+    read_request,
+    request_of,
+    show_step,
+    show_value,
+    spell_step,
+)
 from bat_os.kernel.agent.tools import open_toolbox
 from bat_os.kernel.learning import asking
 from bat_os.kernel.learning.target import STEWARD
@@ -303,8 +310,10 @@ class Acting:
         """
         key = digest(json.dumps([len(self._steps), _call_of(step)], default=repr))
         if ("effect", key, "") not in self._mission.brief.once:
+            asked, whole = ask_step(step), spell_step(step)
+            more = {"whole": whole} if whole != asked else {}
             raise GrantWantedError(
-                f"this would do {show_step(step)}", effect={"key": key, "text": show_step(step)}
+                f"this would do {ask_step(step)}", effect={"key": key, "text": asked, **more}
             )
 
 

@@ -1,4 +1,7 @@
-"""Requests as they are read; steps as people, and the prompts of personas, see them: one line."""
+"""Requests as they are read; steps as people, and the prompts of personas, see them: one line.
+
+``show_step`` is for progress and prompts, and cut short. A question for leave has ``ask_step``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.brief import goal
+from bat_os.core.printable import show_asked, show_control
 from bat_os.core.values import to_wire
 from bat_os.kernel.agent.arguments import value_of
 from bat_os.kernel.agent.choosing import things_in
@@ -27,7 +31,8 @@ def read_request(text: str, language: str = "") -> Sentence:
 
 def request_of(brief: Brief) -> str:
     """Return the words of a request, and behind them what it is about that they do not name."""
-    named = {value_of(one) for one in things_in(read_request(brief.text))} if brief.text else ()
+    things = things_in(read_request(brief.text)) if brief.text else ()
+    named = [value_of(one) for one in things]  # not a set: a list is a value, too
     about = [
         one
         for one in brief.args
@@ -38,9 +43,22 @@ def request_of(brief: Brief) -> str:
 
 def show_step(step: Mapping[str, Any]) -> str:
     """Return a step for people: ``files.facts('~/notes/todo.md')``."""
+    return _cut(f"{step['tool']}({', '.join(map(repr, _args(step)))})")
+
+
+def ask_step(step: Mapping[str, Any]) -> str:
+    """Return a step as a question for leave shows it: nothing that is agreed to is hidden."""
+    return f"{step['tool']}({', '.join(map(show_asked, _args(step)))})"
+
+
+def spell_step(step: Mapping[str, Any]) -> str:
+    """Return all of a step, however long it is."""
+    return show_control(f"{step['tool']}({', '.join(map(repr, _args(step)))})")
+
+
+def _args(step: Mapping[str, Any]) -> list[Any]:
     said = [step["wish"], step["of"]] if "wish" in step else []
-    args = [*filter(None, said), *([] if step.get("of") else step["args"])]
-    return _cut(f"{step['tool']}({', '.join(map(repr, args))})")
+    return [*filter(None, said), *([] if step.get("of") else step["args"])]
 
 
 def show_value(value: Any) -> str:

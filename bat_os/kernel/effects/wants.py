@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 SHORT: Final = 2_000  # characters of arguments that a record keeps
 MAX_SAID: Final = 300  # characters of what effects do
-SHOWN: Final = 3  # effects that one line names
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,7 @@ def wanted(driver: Driver, deed: Deed, name: str, text: str) -> Wanted:
 
 def sentence(effects: Sequence[Mapping[str, Any]]) -> str:
     """Return what effects in a record do, in a line; "" for none."""
-    texts = [str(each["text"]) for each in effects[:SHOWN]]
-    more = len(effects) - len(texts)
-    return "; ".join([*texts, *([f"and {more} more"] if more else [])])
+    return "; ".join(str(each["text"]) for each in effects)
 
 
 def in_words(effects: Iterable[Wanted | Mapping[str, Any]]) -> str:

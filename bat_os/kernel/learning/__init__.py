@@ -1,1 +1,1 @@
-"""learning."""
+"""How a method is learned: the cycle, its candidates, their trials and the judge."""

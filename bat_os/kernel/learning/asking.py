@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.core.mission import LeaveGiven
+from bat_os.core.printable import show_on_one_line
 from bat_os.errors import ArgumentsError, BatError, GrantWantedError, NotGrantedError
 from bat_os.image import flows, grants
 from bat_os.image.flows import Flow
 from bat_os.image.objects import find, ref_of, tree_of
+from bat_os.ports import WideDriver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -54,8 +56,14 @@ async def question(
         return NotGrantedError(f"{error}; you refused that on {day}", refused=at)
     if "flow" in error.details:
         return error
-    details = {**error.details, "scope": await _scope(mind, brief, error)}
-    what = details["scope"] or "something that you have not named"
+    scope = await _scope(mind, brief, error)
+    driver = mind.drivers.get(str(error.details.get("driver")))
+    once_only = isinstance(driver, WideDriver) and not await asyncio.to_thread(
+        driver.may_offer, scope
+    )
+    ways = (ONCE, NO) if once_only else (ONCE, ALWAYS, NO)
+    details = {**error.details, "scope": scope, "ways": ways if scope else (NO,)}
+    what = show_on_one_line(scope) or "something that you have not named"
     text = f"this needs to {details.get('operation', 'use')} {what}, which BAT OS may not do yet"
     return GrantWantedError(text, **details)
 
@@ -105,6 +113,11 @@ async def answer(
     scope: dict[str, Any] = {}
     if "flow" not in details and "effect" not in details:
         driver = mind.drivers.get(str(details.get("driver")))
+        if way == ALWAYS and not what and way not in details.get("ways", (ALWAYS,)):
+            raise ArgumentsError(
+                f"{details['scope']} reaches too far to be offered from now on; "
+                "say that you mean it: missions always ID --what PATH"
+            )
         what = what or str(details.get("scope", ""))
         if driver is None or not what:
             raise ArgumentsError("say what may be reached: missions once ID --what ~/notes")

@@ -32,6 +32,7 @@ from bat_os.errors import (
     NotFoundError,
     ShuttingDownError,
     TransitionError,
+    as_fault,
 )
 from bat_os.failpoints import cross
 from bat_os.image import desks, missions
@@ -382,9 +383,9 @@ class Scheduler:
             )
         except BatError as caught:
             error = caught
-        except Exception:  # one request: a fault of ours must not take the kernel down
+        except Exception as fault:  # one request: a fault of ours must not take the kernel down
             log.exception("mission %s", mission_id)
-            error = BatError("internal error; the daemon's log has the details")
+            error = as_fault(fault)
         job.ending = True
         await self._cycle.fail(mission_id, error)
         self._counted.discard(mission_id)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError, FormatError
 from bat_os.image import desks, missions
-from bat_os.image.migrations import FORMAT
+from bat_os.image.migrations import FORMAT, check_format
 from bat_os.kernel.missions.feed import replay
 
 if TYPE_CHECKING:
@@ -84,11 +84,13 @@ class Tending:
         """See that no other kernel serves an image whose format is about to change.
 
         Raises:
-            FormatError: One does.
+            FormatError: One does; or the format is newer than this program.
         """
 
         def is_older(root: Mapping[str, Any]) -> bool:
-            return bool(root.get("about", {}).get("format", FORMAT) != FORMAT)
+            if "about" not in root:
+                return False
+            return check_format(root) < FORMAT
 
         if not await self._image.transact(is_older, note="look at the format"):
             return

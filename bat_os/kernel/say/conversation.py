@@ -69,6 +69,7 @@ class Conversation:
 
         def fill(unit: UnitOfWork) -> None:
             self.last, self.question = unit.fill(self.last), unit.fill(self.question)
+            self.answered = unit.fill(self.answered) if unit.is_final else None
 
         unit.lost.append(go_back)
         unit.done.append(fill)

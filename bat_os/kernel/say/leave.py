@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
+from bat_os.core.printable import show_on_one_line
 from bat_os.core.schema import replace as with_fields
 from bat_os.sentence.texts import text
 
@@ -75,8 +76,9 @@ def ask_for_mission(
     elif effect := details.get("effect"):
         asked = text(language, "tools.ask_effect", what=effect["text"])
     else:
-        asked = text(language, "files.ask", what=details.get("scope") or details["driver"])
-    ways: tuple[str, ...] = WAYS if flow or details.get("scope") else (NO,)
+        what = show_on_one_line(details.get("scope") or details["driver"])
+        asked = text(language, "files.ask", what=what)
+    ways = tuple(details.get("ways") or (WAYS if flow or details.get("scope") else (NO,)))
     if "effect" in details:
         ways = (ONCE, NO)
     return Answer(

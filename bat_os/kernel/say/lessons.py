@@ -7,6 +7,7 @@ decides.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from dataclasses import replace
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 EXPECTED_SECONDS: Final = 10.0  # of a mission, before one has run
 REMEMBERED: Final = 20  # missions whose time is looked at
+MAX_VALUES: Final = 32  # that a wish names: each becomes an argument of the method
 ASKED_BY_CODE: Final = {
     "EXAMPLE_WANTED": "example",
     "APPROVAL_WANTED": "confirmation",
@@ -53,8 +55,17 @@ class Lessons:
     async def learn(
         self, request: Request, text: str, language: str, say: Say, *, ordered: bool
     ) -> Answer:
-        """Answer a sentence by a mission; ``ordered`` if the person asked for a method."""
-        wish = translate(text, sampled=ordered)
+        """Answer a sentence by a mission; ``ordered`` if the person asked for a method.
+
+        Raises:
+            ArgumentsError: It names more values than a method takes.
+        """
+        wish = await asyncio.to_thread(translate, text, sampled=ordered)
+        if (count := len(wish.args) + len(wish.kwargs)) > MAX_VALUES:
+            raise ArgumentsError(
+                f"the sentence names {count} values of {MAX_VALUES} that a method takes; put them "
+                "into a list: [1, 2, 3]"
+            )
         brief = Brief(
             wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text,
             tuple({"kwargs": {}, **one} for one in wish.examples), tentative=not ordered,

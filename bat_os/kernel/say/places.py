@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from bat_os.core.answer import Answer
-from bat_os.errors import BatError, NotFoundError
+from bat_os.errors import BatError, NotFoundError, NotGrantedError
 from bat_os.image import grants
 from bat_os.kernel.say.leave import LET_THROUGH
+from bat_os.ports import WideDriver
 from bat_os.sentence.forms import read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
@@ -91,7 +92,7 @@ class Kind(Protocol):
         """Return what a driver is asked about for a value."""
 
     def wider(self, wanted: str) -> str:
-        """Return what else could be granted: the folder of a file, the host of a page; or ""."""
+        """Return what a place is a part of: the folder of a file, the host of a page; or ""."""
 
 
 class Paths:
@@ -270,7 +271,13 @@ async def ask_for(
     driver = mind.drivers[first.kind.driver]
     wanted, wider = [place.what for place in lacking], first.kind.wider(first.what)
     names = [_shown(driver, what) if what else "" for what in (first.what, wider)]
-    ways = [*([] if lasting else [ONCE]), ALWAYS, *([WIDER] if wider else []), NO]
+    may_last = await asyncio.to_thread(_may_offer, driver, wanted)
+    if lasting and not may_last:
+        key = "files.too_far_write" if write else "files.too_far"
+        return Answer("unable", text(language, key, what=names[0]), language=language)
+    may_widen = bool(wider) and await asyncio.to_thread(_may_offer, driver, [wider])
+    offered = {ONCE: not lasting, ALWAYS: may_last, WIDER: may_widen, NO: True}
+    ways = [way for way, is_offered in offered.items() if is_offered]
     shown = {"path": names[0], "folder": names[1]}
     said = {ONCE: "once_write"} if write else {}
     choices = tuple(text(language, f"files.{said.get(way, way)}", **shown) for way in ways)
@@ -281,6 +288,11 @@ async def ask_for(
         language=language,
         memory={"grant": question, "before": dict(heard.conversation.last)},
     )  # fmt: skip
+
+
+def _may_offer(driver: Driver, wanted: Sequence[str]) -> bool:
+    """Return whether leave for some places may be offered for good. Blocks."""
+    return not isinstance(driver, WideDriver) or all(map(driver.may_offer, wanted))
 
 
 def _shown(driver: Driver, what: str) -> str:
@@ -331,8 +343,9 @@ async def grant_and_answer(
     try:
         for body in bodies:
             given += [(await call_verb(heard, "grant", body=body))["object"]]
-    except NotFoundError:  # only now may a person hear that
-        said = text(heard.language, "files.missing", name=", ".join(wanted["what"]))
+    except (NotFoundError, NotGrantedError) as error:  # only now may a person hear that
+        key = "files.missing" if isinstance(error, NotFoundError) else "files.never"
+        said = text(heard.language, key, name=", ".join(wanted["what"]))
         return Answer("unable", said, language=heard.language)
     try:
         return await again(heard, question["sentence"])
@@ -363,8 +376,11 @@ async def change_leave(
     try:
         scope = await asyncio.to_thread(find_scope, wanted)
     except BatError as error:
-        is_named = isinstance(error, NotFoundError)  # as a whole, and there is no such place
-        said = text(language, "files.missing" if is_named else "files.where", name=value.value)
+        is_named = isinstance(error, NotFoundError | NotGrantedError)  # as a whole
+        keys: dict[type[BatError], str] = {
+            NotFoundError: "files.missing", NotGrantedError: "files.never",
+        }  # fmt: skip
+        said = text(language, keys.get(type(error), "files.where"), name=value.value)
         kind_of_answer, needs = ("unable", "") if is_named else ("asked", "clarification")
         return Answer(kind_of_answer, said, needs=needs, language=language)
     if form.name == REVOKE:
@@ -393,7 +409,7 @@ def _scope_to_end(driver: Driver, wanted: str) -> Mapping[str, Any]:
     """Return the scope of a place, of one that has gone since, too."""
     try:
         return driver.scope(wanted)
-    except NotFoundError:
+    except (NotFoundError, NotGrantedError):  # it may have been granted all the same, before
         return {"path": os.path.realpath(wanted)}
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
-from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.protocol import Request
 from bat_os.core.schema import replace as replace_fields
 from bat_os.core.scopes import covers, demand
-from bat_os.core.verbs import check
+from bat_os.core.verbs import SCOPE_OF, check
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
 from bat_os.kernel.say import about, followups, places, replies

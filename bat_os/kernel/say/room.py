@@ -50,12 +50,19 @@ from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.stepwise import by_tools
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
-from bat_os.kernel.say.watches import EXAMPLE, MEANT, THEN, answer_watching, put_in, told_of
+from bat_os.kernel.say.watches import (
+    EXAMPLE,
+    MAX_COMMAND,
+    MEANT,
+    THEN,
+    answer_watching,
+    read_said,
+    told_of,
+)
 from bat_os.kernel.whereabouts import find_here
 from bat_os.natives.context import LANGUAGE, zone_in
 from bat_os.sentence.clauses import read_clauses
-from bat_os.sentence.forms import Form, read_core, read_form
-from bat_os.sentence.spelling import read_spelt
+from bat_os.sentence.forms import Form
 from bat_os.sentence.texts import text
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
@@ -77,7 +84,6 @@ EVALUATE: Final = ("calculator_obj", "evaluate")
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
 OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
 MAX_SERIES: Final = 50  # answers in a row that are kept
-MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 # A method that was found by words may not fit the values; then the next one is tried.
 DOES_NOT_FIT: Final = (
     ArgumentsError, CellError, NotFoundError, NotUnderstoodError, ProtocolError,
@@ -168,14 +174,8 @@ class Room:
         now = dt.datetime.now(dt.UTC).astimezone(zone_in(here))
         hint = conversation.language or here[LANGUAGE]
         # In a thread: the words of a language are read with its first sentence.
-        sentence, typed = await asyncio.to_thread(read_spelt, text, now, hint)
-        core = read_core(sentence, now)
-        if meant := request.body.get(MEANT):
-            core, sentence, typed = (put_in(each, meant) for each in (core, sentence, typed))
-        form = read_form(sentence) if len(text) <= MAX_COMMAND else None
-        if form is not None:
-            sentence = replace(sentence, language=form.language)
-        return Heard(request, sentence, typed, core, form, conversation, now, say, rewrites)
+        parts = await asyncio.to_thread(read_said, text, now, hint, request.body.get(MEANT))
+        return Heard(request, *parts, conversation, now, say, rewrites)
 
     async def _again(self, heard: Heard, text: str, *, sure: bool = False) -> Answer | None:
         """Answer the sentence in other words; None if it was said in too many.

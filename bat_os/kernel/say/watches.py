@@ -16,8 +16,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
-from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.scopes import demand
+from bat_os.core.verbs import SCOPE_OF
 from bat_os.errors import ArgumentsError, BusyError, GrantWantedError, NotFoundError, TooLargeError
 from bat_os.image import flows, schedules, watches
 from bat_os.image.store import watch_commits
@@ -30,11 +30,14 @@ from bat_os.kernel.sinks import describe
 from bat_os.kernel.watching import DRIVER, LEARN, Wanted, find_grant, keep_watch
 from bat_os.ports import WatchedDriver
 from bat_os.sentence.due import say_rule
+from bat_os.sentence.forms import Form, read_core, read_form
 from bat_os.sentence.reading import mask
+from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.texts import text
 from bat_os.sentence.watching import NAME, Watching, read_watching, speaks_of_file, steps_of
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.image.grants import Grant
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     Hear = Callable[[str], Awaitable[Heard]]
     Learn = Callable[[Heard], Awaitable[Answer]]
 
+MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 MAX_TEXT: Final = 500
 LISTED: Final = 20
 EXAMPLE: Final = "~/watched.txt"  # stands for the file in an order
@@ -369,3 +373,21 @@ def _say_learned(due: Mapping[str, Any], language: str, what: str) -> str:
         return said
     names = "; ".join(f"{path}: {why}" for path, why in left[:3])
     return f"{said} {text(language, 'watches.skipped', count=due['left'], text=names)}"
+
+
+def read_said(
+    text: str, now: dt.datetime, hint: str, meant: Any = None
+) -> tuple[Sentence, Sentence, Sentence, Form | None]:
+    """Return a sentence put right, as typed, and its core; and the form that it has, if any.
+
+    ``hint`` is the language of what came before, ``meant`` the value that a name has. Nothing here
+    looks into the image, and a long sentence takes time: call it in a thread.
+    """
+    sentence, typed = read_spelt(text, now, hint)
+    core = read_core(sentence, now)
+    if meant:
+        core, sentence, typed = (put_in(each, meant) for each in (core, sentence, typed))
+    form = read_form(sentence) if len(text) <= MAX_COMMAND else None
+    if form is not None:
+        sentence = replace(sentence, language=form.language)
+    return sentence, typed, core, form

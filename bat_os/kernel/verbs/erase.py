@@ -29,9 +29,10 @@ from bat_os.failpoints import cross
 from bat_os.image.catalog import catalog_in
 from bat_os.image.erasure import Place, erase_now
 from bat_os.image.files import scrub
+from bat_os.image.files.chronicle import add_to_chronicle, chronicle
 from bat_os.image.files.disk import in_thread
+from bat_os.image.files.layers import is_in_files, path_of
 from bat_os.image.files.rewrite import Past, look_at_past, note_erased, rewrite
-from bat_os.image.files.storage import add_to_chronicle, chronicle, is_in_files, path_of
 from bat_os.image.memory import fact_of
 from bat_os.image.objects import Method, connection_of, find
 from bat_os.image.unit_of_work import gather, unit_of

@@ -29,7 +29,8 @@ from bat_os.image.files import belongings, export, lineage
 from bat_os.image.files import fork as forks
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
-from bat_os.image.files.storage import chronicle, is_in_files, path_of
+from bat_os.image.files.chronicle import chronicle
+from bat_os.image.files.layers import is_in_files, path_of
 from bat_os.image.files.verify import verify as verify_image
 from bat_os.image.history import marks
 from bat_os.image.history.entries import summary_of

@@ -19,7 +19,7 @@ from bat_os.errors import ArgumentsError
 from bat_os.image import flows, grants
 from bat_os.image.objects import find, ref_of
 from bat_os.kernel.sinks import describe, name_of
-from bat_os.ports import StagingDriver
+from bat_os.ports import ServerDriver, StagingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -71,11 +71,18 @@ async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
 
 async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
-    """End a grant and all that are a part of it; their objects stay, and reach nothing."""
+    """End a grant and all that are a part of it, and their servers; their objects stay."""
     now = time.time()
-    ended = await mind.image.transact(
-        lambda root: grants.revoke(root, request.target, now), note=f"revoke {request.target}"[:70]
-    )
+
+    def work(root: Root) -> tuple[list[Grant], list[Grant]]:
+        return grants.revoke(root, request.target, now), grants.live(root, now)
+
+    ended, live = await mind.image.transact(work, note=f"revoke {request.target}"[:70])
+    for each in ended:
+        driver = mind.drivers.get(each.driver)
+        if isinstance(driver, ServerDriver):
+            scopes = [other.scope for other in live if other.driver == each.driver]
+            await asyncio.to_thread(driver.end, each.scope, scopes)
     return {"revoked": [each.name or each.oid for each in ended]}
 
 

@@ -94,7 +94,7 @@ async def search(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     return {
         "passages": [
             {"doc_id": hit.doc_id, "title": hit.title, "kind": hit.kind, "text": hit.text,
-             "similarity": round(hit.similarity, 4)}
+             "similarity": round(hit.similarity, 4), "position": hit.position}
             for hit in passages
         ]
     }  # fmt: skip

@@ -221,8 +221,11 @@ def _listed(root: Root, brief_id: str) -> dict[str, Any]:
     failed = row["answer"] and row["answer"]["type"] == "error"
     label = (body.get("details", {}) if failed else body).get("label", ())
     told = {name: row[name] for name in _LISTED} | {"problem": body["message"] if failed else ""}
-    waits = bool(failed) and asking.is_open(root, body)
-    return told | ({"label": list(label)} if label else {}) | ({"waits": "leave"} if waits else {})
+    if failed and asking.is_open(root, body):
+        effect = body["details"].get("effect", {})
+        whole = {"whole": effect["whole"]} if "whole" in effect else {}
+        told |= {"waits": "leave", **whole}
+    return told | ({"label": list(label)} if label else {})
 
 
 def _fits(row: Mapping[str, Any], state: str) -> bool:

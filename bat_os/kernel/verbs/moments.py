@@ -25,10 +25,9 @@ from bat_os.core.brief import checked
 from bat_os.core.choosing import preview, same
 from bat_os.core.mission import State
 from bat_os.core.moments import parse_when
-from bat_os.core.permissions import SCOPE_OF
 from bat_os.core.scopes import demand, demand_message
 from bat_os.core.values import to_wire
-from bat_os.core.verbs import REQUESTS
+from bat_os.core.verbs import REQUESTS, SCOPE_OF
 from bat_os.errors import (
     ArgumentsError,
     CellError,

@@ -196,8 +196,8 @@ def put_back(folder: Path, path: Path, side: Path) -> None:
     from zc.lockfile import LockError, LockFile
 
     from bat_os.core.settings import IMAGE
+    from bat_os.image.files.durable import sync_file
     from bat_os.image.files.restore import restore
-    from bat_os.image.files.storage import sync_file
 
     try:
         held = LockFile(f"{path}.lock")
@@ -230,7 +230,7 @@ def _match_blobs(wanted: Path, there: Path) -> None:
     ``wanted`` is only read, so that this can be repeated.
     """
     from bat_os.image.files import disk
-    from bat_os.image.files.storage import sync_file
+    from bat_os.image.files.durable import sync_file
 
     names = {blob.relative_to(wanted) for blob in wanted.rglob("*.blob")}
     for name in names:

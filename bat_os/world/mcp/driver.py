@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from bat_os.core.digest import digest
-from bat_os.core.printable import show_control
+from bat_os.core.printable import show_control, show_on_one_line
 from bat_os.errors import ArgumentsError, GrantWantedError, NotGrantedError, ServerError
 from bat_os.ports import READ
 from bat_os.world import confined
+from bat_os.world.fence import Fence
 from bat_os.world.mcp import tools as tool_list
 from bat_os.world.mcp.process import Deaths, ServerHost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bat_os.ports import Operation
 
@@ -40,6 +41,7 @@ _CONFIG: Final = (
     *("program", "url", "code", "read", "write", "ports", "environment", "token", "caged"),
 )
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_TAKEN_BACK: Final = "its grant was taken back"
 _HOW: Final = "batos grant-mcp NAME -- PROGRAM ARGS"
 
 
@@ -48,10 +50,12 @@ class Mcp:
 
     name = "mcp"
 
-    def __init__(self) -> None:
+    def __init__(self, fence: Fence | None = None) -> None:
+        self._fence = fence or Fence()
         self._hosts: dict[str, ServerHost] = {}
         self._deaths: dict[str, Deaths] = {}
         self._starting: dict[str, threading.Lock] = {}
+        self._ended: set[str] = set()  # whose grant was taken back
         self._lock = threading.Lock()
         self._closed = False
 
@@ -70,6 +74,9 @@ class Mcp:
     def meet(self, name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return the scope of a server with the tools that it has now; see ``ServerDriver``."""
         scope = dict(wanted) if "tools" in wanted else _read_wanted(name, wanted)
+        self._check_folders(scope)
+        with self._lock:
+            self._ended.discard(_key(scope))
         host = self._host(scope)
         host.look()  # it may run already, for another grant
         tools = tool_list.read_tools(host.tools)
@@ -99,11 +106,11 @@ class Mcp:
         """Return what the server is, and what of this machine it may touch, for a person."""
         if "url" in scope:
             return f"the MCP server at {scope['url']}"
-        program = show_control(" ".join(scope["program"]))[:200]
+        program = show_on_one_line(" ".join(scope["program"]))
         if not scope["caged"]:
             return f"the MCP server {program}; this program may do what you may do on this machine"
-        parts = [f"changes {path}" for path in scope["write"]]
-        parts += [f"reads {path}" for path in ("its own code", *scope["read"])]
+        parts = [f"changes {show_on_one_line(path)}" for path in scope["write"]]
+        parts += [f"reads {show_on_one_line(path)}" for path in ("its own code", *scope["read"])]
         parts.append(_network(scope["ports"]))
         return f"the MCP server {program} ({'; '.join(parts)})"
 
@@ -143,7 +150,8 @@ class Mcp:
         Raises:
             ArgumentsError: The arguments are not what the tool takes.
             GrantWantedError: The tool is not what was granted.
-            NotGrantedError: The tool changes something, and the kernel does it as no effect.
+            NotGrantedError: The tool changes something, and the kernel does it as no effect; or
+                the grant was taken back meanwhile.
             ServerError: The server fails, or does not answer in time.
         """
         tool = scope["tools"].get(operation)
@@ -176,6 +184,17 @@ class Mcp:
             for host in hosts
         ]
 
+    def end(self, scope: Scope, live: Iterable[Scope]) -> None:
+        """End the server of a scope, unless one of the ``live`` scopes has the same one."""
+        key = _key(scope)
+        if any(_key(each) == key for each in live):
+            return
+        with self._lock:
+            self._ended.add(key)
+            host = self._hosts.get(key)
+        if host is not None:
+            host.close(_TAKEN_BACK)
+
     def close(self) -> None:
         """End all servers. Idempotent."""
         with self._lock:
@@ -186,8 +205,7 @@ class Mcp:
 
     def _host(self, scope: Scope) -> ServerHost:
         """Return the server of a scope, started if it does not run."""
-        config = {key: scope[key] for key in _CONFIG if key in scope}
-        name, key = str(scope["server"]), digest(json.dumps(config, sort_keys=True))
+        name, key = str(scope["server"]), _key(scope)
         with self._lock:
             starting = self._starting.setdefault(key, threading.Lock())
             deaths = self._deaths.setdefault(key, Deaths())
@@ -195,16 +213,42 @@ class Mcp:
             host = self._hosts.get(key)
             if host is not None and not host.ended:
                 return host
+            if key in self._ended:  # a message that was on its way
+                raise NotGrantedError(f"{name} was granted, and that was taken back")
             deaths.check(name)
-            host = ServerHost(name, config)
+            host = ServerHost(name, _config(scope) | self._inside(scope))
             with self._lock:
                 self._hosts[key] = host
-                closed = self._closed
-            if closed:
-                host.close("the daemon is going down")
+                why = "the daemon is going down" if self._closed else ""
+                why = why or (_TAKEN_BACK if key in self._ended else "")
+            if why:
+                host.close(why)
             deaths.add()
             host.open()
             return host
+
+    def _check_folders(self, scope: Scope) -> None:
+        """Refuse folders that nobody can grant.
+
+        Raises:
+            NotGrantedError: There is one.
+        """
+        for path in (*scope.get("read", ()), *scope.get("write", ())):
+            self._fence.check_grant(Path(path))
+        for path in scope.get("write", ()):
+            self._fence.check_whole(Path(path))
+
+    def _inside(self, scope: Scope) -> dict[str, Any]:
+        """Return what the cage of a server keeps from it, in the folders that it is given. Blocks.
+
+        Raises:
+            NotGrantedError: It is given more than can be looked at, or what nobody can grant.
+        """
+        if not scope.get("caged"):
+            return {}
+        self._check_folders(scope)
+        code = (scope["program"][0], *scope["code"])
+        return {"closed": self._fence.inside((*scope["read"], *scope["write"]), code)}
 
     def _changed(self, scope: Scope, operation: str, host: ServerHost) -> GrantWantedError:
         """Return what is said when a server has other words for a tool than when it was granted."""
@@ -224,6 +268,15 @@ class Mcp:
         )
 
 
+def _config(scope: Scope) -> dict[str, Any]:
+    """Return what starts the server of a scope."""
+    return {key: scope[key] for key in _CONFIG if key in scope}
+
+
+def _key(scope: Scope) -> str:
+    return digest(json.dumps(_config(scope), sort_keys=True))
+
+
 def _read_wanted(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scope of a server without its tools.
 
@@ -238,7 +291,7 @@ def _read_wanted(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     scope: dict[str, Any] = {
         "server": name,
         "trusted": bool(wanted["trusted"]),
-        "reads": list(wanted["reads"]),
+        "reads": " ".join(wanted["reads"]).replace(",", " ").split(),
     }
     if "://" in words[0]:
         return scope | _read_address(words, str(wanted["token"]))

@@ -326,12 +326,13 @@ def _plain(result: Any) -> dict[str, Any]:
 
 
 def _decode(data: str) -> bytes:
-    if len(data) > MAX_TEXT * 4 // 3:
-        raise TooLargeError(f"it answered an image of over {MAX_TEXT >> 20} MB")
     try:
-        return base64.b64decode(data, validate=True)
+        image = base64.b64decode(data, validate=True)
     except binascii.Error as error:
         raise TooLargeError("it answered an image that cannot be read") from error
+    if len(image) > MAX_TEXT:
+        raise TooLargeError(f"it answered an image of over {MAX_TEXT >> 20} MB")
+    return image
 
 
 async def _bound(response: Any) -> None:
@@ -373,6 +374,7 @@ def _command(config: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
             read=[*config["code"], *config["read"]],
             write=[scratch, *config["write"]],
             ports=config["ports"],
+            closed=config["closed"],
         )
     return program, environment | named
 

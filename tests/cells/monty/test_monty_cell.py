@@ -80,6 +80,12 @@ async def test_the_line_is_the_one_of_the_source_after_rewriting(monty):
     assert (await fail(monty, source)).details["line"] == 5
 
 
+async def test_what_is_refused_outside_of_a_long_source_has_the_line_that_asked_for_it(monty):
+    source = "def m(self):\n" + "    x = 1\n" * 900 + "    return self.send(1, 'm')"
+
+    assert (await fail(monty, source)).details["line"] == 902
+
+
 async def test_source_that_does_not_compile_names_its_line(monty):
     error = await fail(monty, "def m(self):\n    return (1 +\n")
 

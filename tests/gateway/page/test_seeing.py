@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 
 import pytest
 import pytest_asyncio
@@ -226,7 +227,11 @@ async def test_what_a_server_of_tools_says_of_itself_is_text(chromium, stocked, 
     about = tmp_path / "about.txt"
     about.write_text(EVIL)
     given = hostile("markup", about, read=[str(about)])
-    body = {"name": "rogue", "program": given["program"], "read": [str(HOSTILE.parent), str(about)]}
+    place = tmp_path / "tools" / HOSTILE.name  # no grant reaches the program's own folder
+    place.parent.mkdir()
+    shutil.copy(HOSTILE, place)
+    program = [str(place) if word == str(HOSTILE) else word for word in given["program"]]
+    body = {"name": "rogue", "program": program, "read": [str(place.parent), str(about)]}
     async with stocked.kernel.client() as client:
         told = await client.request("grant-mcp", body=body)
     name = told["object"]

@@ -12,7 +12,7 @@ from tests.gateway.page.sites import IDLE, Site
 
 expect = pytest.importorskip("playwright.async_api").expect
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-BEFORE_USE = 60_000  # bytes, compressed, without the editor
+BEFORE_USE = 60 << 10  # bytes, compressed, without the editor
 MANY = 10_000
 
 

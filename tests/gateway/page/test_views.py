@@ -7,7 +7,9 @@ import re
 import pytest
 
 from tests.documents.test_readers import make_pdf
+from tests.gateway.conftest import opened
 from tests.gateway.page.conftest import window
+from tests.kernels import ThinkingKernel
 
 expect = pytest.importorskip("playwright.async_api").expect
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -207,6 +209,72 @@ async def test_the_whole_page_shows_an_earlier_moment_and_what_changed_since(scr
     await page.get_by_role("dialog").get_by_role("button", name="Close").click()
     await page.get_by_role("button", name="Back to now").click()
     await pane.get_by_role("option", name=re.compile("^later")).wait_for()
+
+
+async def test_what_was_told_later_does_not_stand_in_an_earlier_moment(screen):
+    """Before its first fact the memory does not answer: what was shown of now may not stay."""
+    page = screen.page
+    await screen.say("remember that the later key is under the mat")
+    await screen.say("remind me in 3 hours to ring the later bell")
+    pane = await show(screen, "knowledge")
+    await expect(pane).to_contain_text("later key")
+    await expect(pane).to_contain_text("later bell")
+    slider = page.get_by_role("slider", name="Look at an earlier moment")
+    await expect(slider).to_be_enabled()
+    screen.may_fail = True  # there is no such object then
+    await slider.press("Home")
+    await expect(page.locator(".banner")).to_contain_text("nothing can be changed")
+    await expect(pane).not_to_contain_text("later key")
+    await expect(pane).not_to_contain_text("later bell")
+    await page.get_by_role("button", name="Back to now").click()
+    await expect(pane).to_contain_text("later key")
+
+
+async def test_a_document_is_shown_in_its_order(screen):
+    http = screen.http
+    things = ("lamp", "stairs", "door", "gallery", "boat", "bell")
+    parts = [f"Part {n}. " + f"The {thing} of the lighthouse is number {n}. " * 12
+             for n, thing in enumerate(things)]  # fmt: skip
+    learn = {"body": {"title": "The bell of the lighthouse", "text": "\n\n".join(parts)}}
+    assert (await http.ask("POST", "/verbs/learn", learn)).status == 200
+    pane = await show(screen, "knowledge")
+    await pane.get_by_role("button", name="The bell of the lighthouse").click()
+    passages = screen.page.get_by_role("dialog").locator(".passage")
+    await passages.first.wait_for()
+    shown = [int(n) for text in await passages.all_inner_texts()
+             for n in re.findall(r"Part (\d)\.", text)]  # fmt: skip
+    assert len(shown) > 2
+    assert shown == sorted(shown)
+
+
+async def test_the_composer_is_whole_after_the_language_is_changed(screen):
+    page = screen.page
+    pane = await show(screen, "settings")
+    await pane.get_by_role("combobox").first.select_option("de")
+    await page.get_by_text("Bereit", exact=True).wait_for()
+    await page.get_by_role("button", name="Gespräch").click()
+    box = page.locator("#sentence")
+    await expect(box).to_be_visible()
+    high = await box.evaluate("(one) => [one.clientHeight, one.scrollHeight]")
+    assert high[0] >= high[1] > 0, high
+
+
+async def test_what_waits_for_approval_has_its_button(chromium, tmp_path):
+    kernel = ThinkingKernel(tmp_path / "home")
+    kernel.options = {"approve": True}
+    async with kernel, opened(kernel) as http, window(chromium, http) as screen:
+        kernel.gate.set()
+        sent = {"method_name": "give_seven", "args": []}
+        refused = await http.ask("POST", "/message", sent, headers={"prefer": "wait=60"})
+        assert refused.json["code"] == "APPROVAL_WANTED"
+        await screen.enter()
+        pane = await show(screen, "thoughts")
+        await pane.get_by_role("button", name="give seven").click()
+        dialog = screen.page.get_by_role("dialog")
+        await dialog.get_by_role("button", name="Approve what waits").click()
+        await expect(screen.page.locator(".toast").first).to_contain_text("is approved")
+        answer = await http.ask("POST", "/objects/genesis_obj/give_seven", {})
+        assert answer.json["result"] == 7
 
 
 async def test_the_slider_hears_of_commits_after_the_log_is_full(screen):

@@ -21,7 +21,7 @@ from bat_os.image.files.ability import (
     open_and_prove,
     try_commit,
 )
-from bat_os.image.files.storage import when_lost
+from bat_os.image.files.layers import when_lost
 from bat_os.image.store import ImageStore
 
 MODULE = importlib.import_module("ZODB.FileStorage.FileStorage")  # its name is a class's too

@@ -11,9 +11,9 @@ from bat_os.errors import ArgumentsError, BatError, BlobError, ForbiddenClassErr
 from bat_os.image.files import archive as archive_module
 from bat_os.image.files.archive import _write, archive
 from bat_os.image.files.backup import Source
+from bat_os.image.files.chronicle import chronicle
 from bat_os.image.files.disk import Copier
 from bat_os.image.files.restore import restore
-from bat_os.image.files.storage import chronicle
 from tests.image.files.images import blob_text, open_image, slot
 from tests.image.files.test_backup import write_crafted
 

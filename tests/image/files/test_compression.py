@@ -15,9 +15,10 @@ from bat_os.errors import BatError
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files import storage as module
 from bat_os.image.files.fork import fork
+from bat_os.image.files.layers import path_of
 from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.pack import pack, space
-from bat_os.image.files.storage import CompressedFile, LiveFile, compress, decompress, path_of
+from bat_os.image.files.storage import CompressedFile, LiveFile, compress, decompress
 from bat_os.image.history.moments import read_at
 from tests.image.files.images import make_image, noise, open_image, put, slot
 

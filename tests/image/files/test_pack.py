@@ -11,10 +11,12 @@ from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, LockedError
 from bat_os.image.files import disk
 from bat_os.image.files import pack as housekeeping
+from bat_os.image.files.chronicle import chronicle
 from bat_os.image.files.disk import upkeep
 from bat_os.image.files.fork import fork
+from bat_os.image.files.layers import path_of
 from bat_os.image.files.pack import Policy, clock_steady_for, pack, pack_if_due, should_pack, space
-from bat_os.image.files.storage import chronicle, finish_pack, path_of
+from bat_os.image.files.packer import finish_pack
 from tests.image.files.images import noise, open_image, put, slot
 
 DAY = 86_400.0

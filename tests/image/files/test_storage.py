@@ -4,7 +4,9 @@ import contextlib
 import errno
 import importlib
 import os
+import random
 import resource
+import shutil
 import sys
 import threading
 import time
@@ -14,11 +16,14 @@ import pytest
 from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
 
-from bat_os.errors import StorageError, StorageFullError
+from bat_os.errors import DamagedError, StorageError, StorageFullError
 from bat_os.image.files import packer
+from bat_os.image.files.durable import Lock
 from bat_os.image.files.ending import losses
+from bat_os.image.files.layers import when_lost
+from bat_os.image.files.opening import open_to_read
 from bat_os.image.files.pack import pack
-from bat_os.image.files.storage import LiveFile, Lock, LostError, when_lost
+from bat_os.image.files.storage import LiveFile, LostError
 from bat_os.image.store import ImageStore
 
 MODULE = importlib.import_module("ZODB.FileStorage.FileStorage")  # its name is a class's too
@@ -214,6 +219,13 @@ async def _fill(path):
     return image, sizes
 
 
+def _damage(path, place, count, fill):
+    data = random.Random(place).randbytes(count) if fill == "random" else bytes(count)  # noqa: S311
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(data)
+
+
 async def _lost(path):
     image = ImageStore.open(path)
     await image.close()
@@ -238,6 +250,122 @@ async def test_an_image_that_lost_its_end_is_known_as_one(tmp_path, is_stopped):
     assert loss.kept == f"{path}.tr0"
     assert f"{sizes[-1] - sizes[7]} bytes are missing" in str(loss)
     assert await _lost(path) == [loss]  # once, and remembered
+
+
+@pytest.mark.parametrize("has_index", [True, False], ids=["index", "no index"])
+@pytest.mark.parametrize("fill", ["zero", "random"])
+@pytest.mark.parametrize("count", [1, 30, 512, 3_000])
+async def test_a_damaged_end_is_set_aside_and_the_rest_is_served(tmp_path, count, fill, has_index):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    await image.close()
+    _damage(path, sizes[-1] - count, count, fill)
+    if not has_index:
+        path.with_name("image.fs.index").unlink()
+    (loss,) = await _lost(path)
+    whole = max(size for size in sizes if size <= sizes[-1] - count)
+    assert (loss.size, path.stat().st_size, loss.kept) == (whole, whole, f"{path}.tr0")
+    assert path.with_name("image.fs.tr0").stat().st_size == sizes[-1] - whole
+    image = ImageStore.open(path)
+    last = sizes.index(whole)
+    assert await image.transact(lambda root: root["value"], note="look") == f"{last}" * 1000
+    await image.transact(put("after"), note="go on")
+    await image.close()
+    assert await _lost(path) == [loss]
+
+
+async def test_an_end_that_is_damaged_behind_the_index_is_set_aside(tmp_path):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    image.storage._save_index()
+    index = path.with_name("image.fs.index").read_bytes()
+    await image.transact(put("last" * 400), note="grow")
+    await image.close()
+    path.with_name("image.fs.index").write_bytes(index)
+    _damage(path, path.stat().st_size - 60, 60, "zero")
+    (loss,) = await _lost(path)
+    assert loss.size == sizes[-1]
+
+
+@pytest.mark.parametrize("has_index", [True, False], ids=["index", "no index"])
+async def test_damage_before_whole_transactions_is_refused_and_nothing_is_cut(tmp_path, has_index):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    await image.close()
+    _damage(path, sizes[3] + 30, 40, "zero")
+    index = path.with_name("image.fs.index")
+    if has_index:  # one that does not reach the damage
+        index.write_bytes(b"rubbish")
+    else:
+        index.unlink()
+    for _ in range(2):
+        with pytest.raises(
+            DamagedError, match=rf"damaged at byte {sizes[3]} of {sizes[-1]}.*restor"
+        ):
+            ImageStore.open(path)
+    assert path.stat().st_size == sizes[-1]
+    assert not list(tmp_path.glob("*.tr*"))
+
+
+async def test_who_only_reads_a_damaged_image_is_told_what_the_next_start_does(tmp_path):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    await image.close()
+    _damage(path, sizes[-1] - 300, 300, "zero")
+    with pytest.raises(
+        DamagedError, match=r"the last \d+ bytes of .* the next start sets them aside"
+    ):
+        open_to_read(path, blobs=False)
+    assert path.stat().st_size == sizes[-1]
+
+
+@pytest.mark.parametrize("left", [None, b"", b"FS30"], ids=["gone", "empty", "bare"])
+async def test_no_image_is_made_where_one_was(tmp_path, left):
+    path = tmp_path / "image.fs"
+    image, sizes = await _fill(path)
+    await image.close()
+    path.unlink() if left is None else path.write_bytes(left)
+    with pytest.raises(DamagedError, match=f"is missing or empty, and had {sizes[-1]} bytes"):
+        ImageStore.open(path)
+    assert path.exists() == (left is not None)
+    path.with_name("image.fs.end").unlink()
+    await ImageStore.open(path).close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file stays where it is there")
+@pytest.mark.parametrize("how", ["replaced", "removed", "cut short"])
+async def test_no_commit_counts_in_a_file_that_the_next_start_would_not_find(tmp_path, how):
+    path, aside = tmp_path / "image.fs", tmp_path / "aside.fs"
+    image, sizes = await _fill(path)
+    shutil.copy(path, aside)
+    if how == "cut short":
+        path.write_bytes(aside.read_bytes()[: sizes[4]])
+    else:
+        path.rename(tmp_path / "open.fs")
+        if how == "replaced":
+            aside.rename(path)
+    for work in (put("lost"), put("again")):
+        with pytest.raises(StorageError, match=r"while the daemon serves it|cannot be read"):
+            await image.transact(work, note="say it")
+    assert image.in_doubt
+    if how != "cut short":  # nothing of those is in it, and it goes on once it is back
+        (tmp_path / "open.fs").rename(path)
+        await image.transact(put("kept"), note="go on")
+    await image.close()
+    image = ImageStore.open(path)
+    assert await image.transact(lambda root: root["value"], note="look") in ("kept", "4" * 1000)
+    await image.close()
+
+
+async def test_a_file_that_changes_under_its_reader_is_an_error_of_the_storage(tmp_path):
+    path = tmp_path / "image.fs"
+    image, _ = await _fill(path)
+    with path.open("r+b") as file:
+        file.truncate(4)
+    image.database.cacheMinimize()
+    with pytest.raises(StorageError, match=r"was cut short|cannot be read"):
+        await image.transact(lambda root: root["value"], note="look")
+    await image.close()
 
 
 async def test_an_older_file_in_the_place_of_the_image_is_known_as_one(tmp_path):

@@ -114,10 +114,15 @@ def make_fill(more=""):
 
 
 def find_documents(root):
-    """Return the ids of all documents that a search finds, sorted."""
+    """Return the ids of all documents that a search finds, sorted; each can be read."""
     catalog = catalog_in(root)
-    found = catalog.search(["dance day owls title"], np.ones((1, 8), np.float32), top_k=9)
     assert len(catalog.doc_ids()) == len(catalog)
+    return search(root)
+
+
+def search(root):
+    """Return the ids of all documents that a search finds, sorted."""
+    found = catalog_in(root).search(["dance day owls title"], np.ones((1, 8), np.float32), top_k=9)
     return sorted({one.doc_id for one in found})
 
 
@@ -243,6 +248,20 @@ async def test_a_flip_in_a_compressed_record_takes_down_what_it_holds_and_nothin
     again = await packed.verify()
     assert "document" not in {one["kind"] for one in again["damaged"]}
     assert again["checked"]["document"] == 1
+
+
+async def test_before_a_verify_too_a_search_finds_what_is_whole(packed):
+    def leave(root):
+        catalog_in(root).grow(1 << 20)
+        words = ["owls hunt by ear, said nobody " * 20]
+        catalog_in(root).leave("document:w", "owls", words, np.eye(1, 8, dtype="f4"))
+
+    await packed.transact(leave)
+    assert await packed.transact(search) == ["document:0", "document:1", "document:w"]
+    packed.flip_compressed(b"said nobody")
+    assert await packed.transact(search) == ["document:0", "document:1"]
+    packed.flip_compressed(b"cats sleep all day")
+    assert await packed.transact(search) == ["document:0"]
 
 
 @pytest.mark.parametrize("rows", [1, 2], ids=["the only one that waits", "one of two"])

@@ -9,6 +9,8 @@ import json
 
 import pytest
 
+from bat_os.core.digest import digest
+from bat_os.core.printable import CONTROL
 from bat_os.errors import GrantWantedError
 from bat_os.image import desks, outbox
 from bat_os.kernel.agent.budget import show_steps
@@ -132,6 +134,27 @@ async def test_a_failed_step_is_an_answer_too(works, let, model):
                          step("read", path="/a"), {"answer": "see b"}, args=("/a",))  # fmt: skip
     assert record.answer["body"]["result"] == "see b"
     assert "failed, as data" in model.texts[1]
+
+
+@pytest.mark.parametrize("size", [300, 1900, 5_000])
+async def test_a_question_hides_nothing_of_what_a_yes_is_to(works, size):
+    path, text = f"/x/{'deep/' * 50}end", "a" * size + "\u202e, and pay \u3164 Eve"
+    wish = f"send '{text}' to {path}"
+    record = await works(wish, step("append", path=path, text=text), args=(text, path))
+    body = record.answer["body"]
+    effect = body["details"]["effect"]
+    spelt = repr(text)[1:-1].replace("\u3164", "\\u3164")
+    assert path in effect["text"]
+    assert "and pay \\u3164 Eve" in effect["text"]
+    assert effect["text"] in body["message"]
+    assert not CONTROL.search(str([body["message"], body["details"]]))
+    if size < 2_000:
+        assert spelt in effect["text"]
+        assert "whole" not in effect
+    else:
+        assert digest(text) in effect["text"]
+        assert len(effect["text"]) < 3_000
+        assert spelt in effect["whole"]
 
 
 async def test_an_effect_waits_for_a_yes_to_exactly_that(works, mind, driver):

@@ -266,6 +266,18 @@ async def test_a_fault_of_ours_fails_one_mission_and_no_other(image, scheduler_o
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_a_mission_without_memory_may_be_asked_for_again(image, scheduler_of):
+    def answers(prompt, sampling, _index):
+        if sampling.schema is not None:
+            return '{"queries": ["x"]}'
+        raise MemoryError
+
+    scheduler = scheduler_of(answers)
+    told = await scheduler.result(await start(scheduler, image, "large", key="large"))
+    assert (told["body"]["code"], told["body"]["retryable"]) == ("BUSY", True)
+    assert "no memory left" in told["body"]["message"]
+
+
 async def test_the_missions_of_a_session_with_one_come_before_the_many_of_another(
     image, scheduler_of
 ):

@@ -11,6 +11,7 @@ from bat_os.cli.doctor.outcome import KernelFacts
 from bat_os.cli.doctor.running import check_cluster, show_cluster
 from bat_os.errors import FormatError, RemoteError
 from bat_os.image import desks, missions
+from bat_os.image.migrations import FORMAT
 from bat_os.image.store import ImageStore
 from bat_os.kernel.missions import tending
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
@@ -261,6 +262,19 @@ async def test_no_format_changes_while_another_kernel_serves(make):
     await second.mind.image.transact(age, note="age")
     with pytest.raises(FormatError, match=r"stop them first: .*home0"):
         await second.kernel._tending.check_alone()
+
+
+async def test_a_program_that_is_too_old_does_not_have_the_newer_kernels_stopped(make):
+    await make(0)
+
+    def lift(root):
+        root["about"] = {**root["about"], "format": FORMAT + 1}
+
+    second = await make(1)
+    await second.mind.image.transact(lift, note="lift")
+    with pytest.raises(FormatError, match="start the newer program") as caught:
+        await second.kernel._tending.check_alone()
+    assert "stop" not in str(caught.value)
 
 
 async def test_briefs_of_a_killed_kernel_are_done_though_nobody_asks_again(make, engine, tmp_path):

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from bat_os.errors import ArgumentsError
+from bat_os.image import missions
 from bat_os.image.objects import find
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -145,3 +147,14 @@ async def test_several_dice_are_shown_one_by_one(said):
     body = await said("3d6")
     assert len(body["value"]) == 3, body
     assert all(1 <= each <= 6 for each in body["value"])
+
+
+@pytest.mark.parametrize("text", ["1:" * 10_000, "'" * 1_000])
+async def test_a_sentence_of_many_values_is_refused_before_anything_is_learned(said, image, text):
+    def look(root):
+        return [*missions.ids_after(root, "")]
+
+    before = await image.transact(look, note="look")
+    with pytest.raises(ArgumentsError, match="values"):
+        await said(text)
+    assert await image.transact(look, note="look") == before

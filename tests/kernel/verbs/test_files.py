@@ -71,7 +71,7 @@ def change(value, path, odd):
     return copy
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_an_export_with_any_part_changed_or_missing_is_read_or_refused(data):
     whole = data.draw(st.sampled_from([METHOD, OBJECT]))

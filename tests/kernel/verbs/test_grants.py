@@ -33,6 +33,7 @@ class Counting(Files):
     """The real driver, which counts what it is asked."""
 
     def __init__(self):
+        super().__init__()
         self.asked = []
 
     def perform(self, scope, operation, args):

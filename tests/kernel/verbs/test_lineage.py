@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.core.digest import digest
@@ -200,7 +200,6 @@ WHOLE = {
 }  # fmt: skip
 
 
-@settings(max_examples=200)
 @given(st.data())
 def test_an_origin_with_any_part_changed_or_missing_is_read_or_refused(data):
     path = data.draw(st.sampled_from(list(places(WHOLE))[1:]))

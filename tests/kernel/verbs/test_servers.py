@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from bat_os.app.library import load_library
@@ -15,7 +16,7 @@ from bat_os.errors import (
     NotUnderstoodError,
     ServerError,
 )
-from bat_os.image import outbox
+from bat_os.image import grants, outbox
 from bat_os.kernel.learning.target import read_target
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.reach import Answers
@@ -190,6 +191,25 @@ async def test_a_clone_a_child_and_a_revoked_server_reach_nothing(granted, ask, 
         await send("adder_obj", "get_sum", 1)
     with pytest.raises(NotGrantedError):
         await ask("grant-mcp", name="adder")
+
+
+async def test_a_server_ends_with_the_last_grant_of_it(granted, ask, send, driver, image):
+    await granted("first")
+    await granted("second")
+    started = [
+        each for host in psutil.Process().children() if "bat_os.world.mcp.host" in host.cmdline()
+        for each in (host, *host.children(recursive=True))
+    ]  # fmt: skip
+    assert len(started) > 1
+    scope = await image.transact(lambda root: grants.named(root, "first_obj").scope, note="look")
+    await ask("revoke", target="second_obj")
+    assert await send("first_obj", "get_sum", 1, a=2) == 3
+    await ask("revoke", target="first_obj")
+    assert psutil.wait_procs(started, timeout=60)[1] == []
+    with pytest.raises(NotGrantedError, match="taken back"):  # a message that was on its way
+        driver.perform(scope, "get_sum", [{"b": 1}])
+    await granted("third")
+    assert await send("third_obj", "get_sum", 1, a=2) == 3
 
 
 async def test_only_some_tools_are_granted(granted, send, image):

@@ -146,6 +146,9 @@ def test_what_a_trusted_key_has_signed_is_taken(key, keys):
     path, line = key
     signed = read(sign(UNSIGNED, path))
     assert check_signature(signed, keys("# ours", "", line)) == "ann"
+    assert check_signature(signed, keys(f"{line} of the harbour")) == "ann of the harbour"
+    unnamed = line.removesuffix(" ann")
+    assert check_signature(signed, keys(unnamed)) == unnamed.split()[1]
 
 
 def test_the_private_key_is_the_owners_alone_and_is_never_overwritten(key):

@@ -3,6 +3,7 @@
 python hostile.py [MODE] [FILE]    MODE: how it is as a whole; FILE: what it says of itself
 """
 
+import base64
 import json
 import os
 import socket
@@ -63,6 +64,10 @@ def texts(*parts):
 
 def image(data):
     return {"type": "image", "mimeType": "image/png", "data": data}
+
+
+def paint(size):
+    return base64.b64encode(bytes(size)).decode()
 
 
 def ask():
@@ -134,7 +139,7 @@ DEEDS = {
     "die": die,
     "flood": flood,
     "chatter": chatter,
-    "image": lambda _: {"content": [image("aGVsbG8=")]},
+    "image": lambda size: {"content": [image(paint(int(size)) if size else "aGVsbG8=")]},
     "both": lambda _: {"content": [*texts("see")["content"], image("aGVsbG8=")]},
     "ask": lambda _: texts(json.dumps(ask())),
     "stderr": write_errors,
@@ -142,7 +147,7 @@ DEEDS = {
     "env": lambda _: texts(json.dumps(dict(os.environ))),
     "connect": lambda port: texts(connect(port)),
     "spawn": spawn,
-    "long": lambda _: texts("z" * (2 << 20)),
+    "long": lambda text: texts("z" * int(text)),
     "odd": lambda _: {"content": "what", "isError": 5},
     "change": change,
 }

@@ -55,6 +55,12 @@ def test_it_is_a_driver_of_servers(driver):
         driver.scope("mcp")
 
 
+def test_tools_that_only_read_may_be_named_in_one_word_or_in_several(driver):
+    assert driver.meet("words", hostile(reads=["echo,get_sum", "fail"]))["reads"] == [
+        "echo", "get_sum", "fail",
+    ]  # fmt: skip
+
+
 def test_tools_answer_with_plain_data(driver, met):
     assert driver.signatures(met)["get_sum"] == "get_sum(b, a=None)"
     assert call(driver, met, "get_sum", b=2, a=0.5) == 2.5
@@ -105,9 +111,11 @@ def test_what_a_server_asks_of_its_client_is_refused(driver, met):
 
 
 def test_an_answer_that_is_too_long_or_no_answer_is_an_error(driver, met):
-    with pytest.raises(ServerError, match="over 1 MB") as caught:
-        call(driver, met, "long", text="")
-    assert caught.value.details["kind"] == "limit"
+    for tool in ("long", "image"):
+        assert len(call(driver, met, tool, text=str(1 << 20))) == 1 << 20
+        with pytest.raises(ServerError, match="over 1 MB") as caught:
+            call(driver, met, tool, text=str((1 << 20) + 1))
+        assert caught.value.details["kind"] == "limit"
     with pytest.raises(ServerError):
         call(driver, met, "odd", text="")
     assert call(driver, met, "get_sum", b=1) == 1

@@ -1,19 +1,23 @@
 """A server over HTTP: one origin, a token out of the environment, answers that end."""
 
 import json
+import re
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from bat_os.errors import ServerError
-from bat_os.world.mcp import process
+from bat_os.world.mcp import host, process
 from bat_os.world.mcp.driver import Mcp
 from tests.world.mcp import hostile as server
 from tests.world.mcp.servers import NOTHING
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 pytest.importorskip("mcp", reason="the package mcp is not installed")
+httpx2 = pytest.importorskip("httpx2", reason="it comes with the package mcp")
 TOKEN = "BATOS_TEST_WIKI"  # noqa: S105 - the name of a variable
 
 
@@ -103,6 +107,30 @@ def test_a_server_with_an_address_answers_and_gets_its_token(driver, site, monke
     address = f"http://127.0.0.1:{site[0].server_port}/mcp"
     assert driver.describe(scope) == f"the MCP server at {address}"
     assert driver.operations(scope)["get_sum"].outward
+    if sys.platform == "linux":
+        (running,) = driver._hosts.values()
+        limits = Path(f"/proc/{running._process.pid}/limits").read_text(encoding="utf-8")
+        assert re.search(rf"^Max address space +{host.MAX_MEMORY} ", limits, re.MULTILINE)
+
+
+class Source(httpx2.AsyncByteStream):
+    """What a connection would give; it knows whether it was closed."""
+
+    closed = False
+
+    async def __aiter__(self):
+        yield b"[1]"
+
+    async def aclose(self):
+        self.closed = True
+
+
+async def test_an_answer_that_is_bounded_gives_its_connection_back():
+    source = Source()
+    response = httpx2.Response(200, stream=source)
+    await host._bound(response)
+    assert await response.aread() == b"[1]"
+    assert source.closed
 
 
 def test_a_redirect_within_the_origin_is_followed(driver, site):
