@@ -305,7 +305,7 @@ SYSTEM_VERBS: Final = (
         examples=("trial", 'yesterday --at "1 day ago"', "trial --drop"), seconds=LONG),
     Verb("fork.drop", "remove a fork and all it learned", (
         Field("name", "text", "of the fork", required=True),),
-        reply="name dropped:flag",
+        reply="name dropped:flag", in_steps=True,
         on="wire"),
     Verb("forks", "list the forks",
         reply="forks:list",

@@ -31,7 +31,7 @@ from bat_os.image import answered
 from bat_os.image.objects import connection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 
     Root = MutableMapping[str, Any]
 
@@ -78,8 +78,9 @@ class UnitOfWork:
         is_final: The answer is stored. False: the same request may get another one, later.
         is_overtaken: What its answer is made of is not so any more.
         let_go: Called when what comes may take long, or wait for others.
-        lost: Called when the request has to be answered anew.
+        lost: Called if the answer does not come to be stored.
         done: Called with the unit when it is committed.
+        then: Awaited after that, as it has to see what is committed.
     """
 
     def __init__(self, image: Image, key: str, asked: str, *, is_direct: bool = False) -> None:
@@ -90,6 +91,7 @@ class UnitOfWork:
         self.let_go: Callable[[], object] = lambda: None
         self.lost: list[Callable[[], object]] = []
         self.done: list[Callable[[UnitOfWork], object]] = []
+        self.then: list[Callable[[], Awaitable[object]]] = []
         self._image, self._task = image, asyncio.current_task()
         self._ids: dict[str, str] = {}  # what stood for a transaction -> its id
         self._coming = secrets.token_hex(8)  # stands for the id of the next one
@@ -145,8 +147,11 @@ class UnitOfWork:
             await self._commit(self._keep(reply))
         elif self.steps:
             await self._commit(lambda root: None)
+        self.lost = []
         for tell in self.done:
             tell(self)
+        for work in self.then:
+            await work()
         return unpack(reply.replace(coming.encode(), self._ids.get(coming, coming).encode()))
 
     def fill(self, value: Any) -> Any:
@@ -211,6 +216,14 @@ async def flush(image: Image) -> None:
     """Commit what the running task has changed so far: others have to see it."""
     if (unit := unit_of(image)) is not None:
         await unit.flush()
+
+
+async def then(image: Image, work: Callable[[], Awaitable[object]]) -> None:
+    """Await a work once what the running task has changed is committed."""
+    if (unit := unit_of(image)) is not None:
+        unit.then.append(work)
+    else:
+        await work()
 
 
 def _repeat(root: Root, unit: UnitOfWork) -> None:

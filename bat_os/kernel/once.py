@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -20,7 +21,7 @@ from bat_os.core.digest import digest
 from bat_os.core.protocol import unpack
 from bat_os.core.values import to_wire
 from bat_os.core.verbs import REQUESTS
-from bat_os.errors import ConflictError, EffectUnknownError
+from bat_os.errors import BatError, ConflictError, EffectUnknownError
 from bat_os.failpoints import cross
 from bat_os.image import answered
 from bat_os.image.unit_of_work import UnitOfWork, gather, unit_of
@@ -96,8 +97,6 @@ class Once:
                 except ConflictError:
                     if not (left and unit.is_overtaken):
                         raise
-                    for forget in unit.lost:
-                        forget()
         raise AssertionError  # the last try returns or raises
 
     async def _answer_with(
@@ -127,6 +126,11 @@ class Once:
             return await self._settle(unit, body)
         finally:
             let_go()
+            for forget in unit.lost:
+                forget()
+            if unit.steps:  # the cast may know of changes that were not committed
+                with suppress(BatError):
+                    await self._mind.refresh()
 
     async def _settle(self, unit: UnitOfWork, body: Mapping[str, Any]) -> dict[str, Any]:
         if not unit.steps:

@@ -18,6 +18,7 @@ from bat_os.core.values import check_slot_name
 from bat_os.errors import ArgumentsError
 from bat_os.image import flows, grants
 from bat_os.image.objects import find, ref_of
+from bat_os.image.unit_of_work import then
 from bat_os.kernel.sinks import describe, name_of
 from bat_os.ports import ServerDriver, StagingDriver
 
@@ -78,11 +79,15 @@ async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, A
         return grants.revoke(root, request.target, now), grants.live(root, now)
 
     ended, live = await mind.image.transact(work, note=f"revoke {request.target}"[:70])
-    for each in ended:
-        driver = mind.drivers.get(each.driver)
-        if isinstance(driver, ServerDriver):
-            scopes = [other.scope for other in live if other.driver == each.driver]
-            await asyncio.to_thread(driver.end, each.scope, scopes)
+
+    async def end_servers() -> None:
+        for each in ended:
+            driver = mind.drivers.get(each.driver)
+            if isinstance(driver, ServerDriver):
+                scopes = [other.scope for other in live if other.driver == each.driver]
+                await asyncio.to_thread(driver.end, each.scope, scopes)
+
+    await then(mind.image, end_servers)
     return {"revoked": [each.name or each.oid for each in ended]}
 
 

@@ -1,14 +1,17 @@
 """A request with a key is done once and has one answer: every form of a sentence, every verb."""
 
 import asyncio
+import errno
+import os
 
 import pytest
 import pytest_asyncio
 
 from bat_os.core.protocol import Request, decode_reply, encode_reply
 from bat_os.core.verbs import REQUESTS, check
-from bat_os.errors import EffectUnknownError, KeyReusedError
+from bat_os.errors import EffectUnknownError, KeyReusedError, StorageFullError
 from bat_os.image import answered, outbox, proposals, schedules
+from bat_os.image.allowlist import CheckingConnection
 from bat_os.image.objects import Method
 from bat_os.image.outbox import Effect
 from bat_os.image.proposals import Proposal
@@ -157,7 +160,7 @@ ROWS = (
 )  # fmt: skip
 # These need what only their own tests have, or change nothing here.
 ELSEWHERE = {
-    "accept", "discuss", "due", "effects.redo", "effects.undo", "fork.drop", "generate",
+    "accept", "discuss", "due", "effects.redo", "effects.undo", "generate",
     "grant-mcp", "recall", "schedules", "since",
 }  # fmt: skip
 
@@ -219,6 +222,23 @@ async def test_a_request_that_was_begun_and_not_answered_is_not_done_again(image
         await unit.flush()
     with pytest.raises(EffectUnknownError, match="a part of this schedule was done"):
         await start().handle(request, lambda reply: None)
+    found = await image.transact(lambda root: schedules.live(root, ""), note="look")
+    assert [one.text for one in found] == ["call Ann"]
+
+
+async def test_what_could_not_be_committed_is_done_when_it_is_asked_for_again(
+    dispatcher, image, monkeypatch
+):
+    said = {"body": {"text": "remind me tomorrow at 9 to call Ann"}}
+
+    def fill(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CheckingConnection, "tpc_vote", fill)
+        with pytest.raises(StorageFullError):
+            await ask(dispatcher, "say", "k", **said)
+    await ask(dispatcher, "say", "k", **said)
     found = await image.transact(lambda root: schedules.live(root, ""), note="look")
     assert [one.text for one in found] == ["call Ann"]
 
