@@ -27,7 +27,8 @@ export function conversation(fresh = false) {
 
 /** Ask for a path; return its JSON, with `etag` of the reply if it has one. */
 export async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
-  const asked = { method, headers: { ...JSON_KIND, ...proof(), ...headers }, signal };
+  const once = method === "GET" ? {} : { "idempotency-key": fresh() };
+  const asked = { method, headers: { ...JSON_KIND, ...proof(), ...once, ...headers }, signal };
   if (body !== undefined) asked.body = JSON.stringify(body);
   let answer;
   try {
@@ -47,7 +48,7 @@ export const fresh = () => `${Date.now()}-${crypto.getRandomValues(new Uint32Arr
 
 /** Ask for a verb with fields of the wire's envelope. */
 export function verb(name, fields = {}, options = {}) {
-  const headers = { "batos-session": conversation(), "idempotency-key": fresh(), ...options.headers };
+  const headers = { "batos-session": conversation(), ...options.headers };
   return ask(`/verbs/${name}`, { ...options, method: "POST", body: fields, headers });
 }
 

@@ -114,9 +114,11 @@ async def prepare(image, dispatcher):
     found = Effect(
         0, "0" * 16, "o", "files", {}, "write", (), "write a file", "r", "by", 1.0, home="h"
     )  # fmt: skip
-    idea = Proposal("unused", "p", "an idea", "why", (), ())
+    about = {"verb": "unlearn", "target": "genesis_obj", "selector": "treble", "body": {}}
+    deed = {"shown": "unlearn it", "deed": {"do": "ask", **about}}
+    ideas = [Proposal("unused", key, "an idea", "why", (deed,), ()) for key in "pq"]
     await image.transact(lambda root: outbox.put(root, [found], "h"), note="stage")
-    await image.transact(lambda root: proposals.put(root, [idea], at=1.0), note="propose")
+    await image.transact(lambda root: proposals.put(root, ideas, at=1.0), note="propose")
 
     def guess(root):
         method = Method("treble")
@@ -155,14 +157,19 @@ ROWS = (
     ("disallow", {"body": ENDS}),
     ("revoke", {"target": "inner_obj"}),
     ("effects.drop", {"body": {"number": 1}}),
-    ("dismiss", {"body": {"n": 1}}),
+    ("accept", {"body": {"n": 1}}),
+    ("dismiss", {"body": {"n": 2}}),
     ("forget", {"body": {"doc_id": "document:bees"}}),
 )  # fmt: skip
-# These need what only their own tests have, or change nothing here.
+# These need what only their own tests have, or have others do something, or change nothing here.
 ELSEWHERE = {
-    "accept", "discuss", "due", "effects.redo", "effects.undo", "generate",
+    "discuss", "due", "effects.redo", "effects.undo", "generate",
     "grant-mcp", "recall", "schedules", "since",
 }  # fmt: skip
+
+
+BEES = {"title": "bees", "text": "Bees hum.", "source": "bees", "meta": {}}
+IN_STEPS = (("learn", {"body": BEES}), ("reindex", {}))  # the others have files of their own
 
 
 async def test_every_verb_that_changes_is_one_commit_with_its_answer(
@@ -184,6 +191,11 @@ async def test_every_verb_that_changes_is_one_commit_with_its_answer(
         assert await ask(start(), name, name, **fields) == first, name
         assert not commits(image, ended), name
         told[name] = decode_reply(first)[2]
+    for name, fields in IN_STEPS:
+        first = await ask(dispatcher, name, name, **fields)
+        ended = image.storage.lastTransaction()
+        assert await ask(start(), name, name, **fields) == first, name
+        assert not commits(image, ended), name
     verbs = {REQUESTS[name] for name in VERBS}
     changing = {verb.name for verb in verbs if verb.access == "writes" and not verb.in_steps}
     assert changing == {name for name, _ in ROWS} | ELSEWHERE
