@@ -35,6 +35,7 @@ from bat_os.errors import ArgumentsError, BatError
 from bat_os.image import grants
 from bat_os.image.objects import Method, UvmObject, connection_of, object_of, tree_of
 from bat_os.image.store import SHOWN, SHOWN_CHARS
+from bat_os.image.unit_of_work import gather
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -310,9 +311,10 @@ async def note_faults(image: ImageStore, faults: Sequence[Fault]) -> None:
         return
     at = time.time()
     try:
-        flagged = await image.transact(
-            lambda root: add_faults(root, faults, at), note="count faults"
-        )
+        with gather(None):  # whatever becomes of the request
+            flagged = await image.transact(
+                lambda root: add_faults(root, faults, at), note="count faults"
+            )
     except BatError as error:
         log.warning("faults were not written: %s", error)
         return

@@ -159,8 +159,11 @@ class Scheduler:
         finally:
             self._coming.remove(session)
 
-    async def accept(self, brief: Brief, session: str, key: str) -> Record:
+    async def accept(self, brief: Brief, session: str, key: str, asked: str = "") -> Record:
         """Store a brief, or find the one with its key; return its record. Its mission runs now.
+
+        ``asked`` is a digest of the request that the brief was made of: what is made of it a second
+        time may differ.
 
         Raises:
             BusyError, ShuttingDownError: As ``room``; StorageError: as ``ImageStore.transact``.
@@ -180,7 +183,9 @@ class Scheduler:
                 raise busy
             find(root, brief.target)
             about, known = {"session": session, "accepted": now}, key or mission_id
-            return missions.open_brief(root, brief, mission_id=mission_id, key=known, about=about)
+            return missions.open_brief(
+                root, brief, mission_id=mission_id, key=known, about=about, asked=asked
+            )
 
         told: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
 

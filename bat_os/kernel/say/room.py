@@ -104,8 +104,7 @@ class Room:
 
     async def answer(self, request: Request, say: Say) -> dict[str, Any]:
         """Return the body of the reply to ``say``."""
-        async with self._doors.alone(request.key):
-            return await self._answer_in(await self._open(request), request, say)
+        return await self._answer_in(await self._open(request), request, say)
 
     async def _answer_in(
         self, conversation: Conversation, request: Request, say: Say
@@ -113,6 +112,7 @@ class Room:
         started, body = time.monotonic(), request.body
         if conversation.answered and request.key and conversation.answered[0] == request.key:
             return conversation.answered[1]
+        conversation.follow(self._mind.image)
         heard = await self._hear(request, body["text"], conversation, say)
         if (
             stored := await self._doors.stored(request)
@@ -150,7 +150,8 @@ class Room:
             request = check(Request("say", key=step_key, body={"text": step, "once": True}))
             about = {"caller": one.caller, "may": may, "body": {**request.body, **more}}
             request = replace_fields(request, **about)
-            answer = await self._answer_in(talked, request, lambda event: None)
+            handle = partial(self._answer_in, talked, request, lambda event: None)
+            answer = await self._doors.once.answer(request, handle)
             if answer["kind"] in ("asked", "unable"):
                 return {**answer, "kind": "unable"} if one.changes else answer
         return answer
@@ -438,7 +439,8 @@ class Room:
 
     async def _ask_which(self, heard: Heard) -> Answer | None:
         """Ask which of the skills that were found is meant, if one of them may be."""
-        return _which(heard)
+        likely = decide(heard.found) == "ask"
+        return replies.ask_which(heard.found, heard.language) if likely else None
 
     async def _as_chosen(self, heard: Heard) -> Answer | None:
         """Answer as an able model chooses among what was found."""
@@ -489,11 +491,6 @@ def _series(last: Mapping[str, Any], noted: Mapping[str, Any]) -> list[Any]:
     before = last.get("call") or {}
     same = [call["target"], call["selector"]] == [before.get("target"), before.get("selector")]
     return [*(last.get("series") or ())[1 - MAX_SERIES :], value] if same else [value]
-
-
-def _which(heard: Heard) -> Answer | None:
-    likely = decide(heard.found) == "ask"
-    return replies.ask_which(heard.found, heard.language) if likely else None
 
 
 def _brief_of(found: Candidate, text: str) -> Brief:

@@ -18,6 +18,7 @@ from bat_os.core.values import check_slot_name
 from bat_os.errors import ArgumentsError
 from bat_os.image import flows, grants
 from bat_os.image.objects import find, ref_of
+from bat_os.image.unit_of_work import then
 from bat_os.kernel.sinks import describe, name_of
 from bat_os.ports import ServerDriver, StagingDriver
 
@@ -72,17 +73,21 @@ async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
 async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """End a grant and all that are a part of it, and their servers; their objects stay."""
+    now = time.time()
 
     def work(root: Root) -> tuple[list[Grant], list[Grant]]:
-        now = time.time()
         return grants.revoke(root, request.target, now), grants.live(root, now)
 
     ended, live = await mind.image.transact(work, note=f"revoke {request.target}"[:70])
-    for each in ended:
-        driver = mind.drivers.get(each.driver)
-        if isinstance(driver, ServerDriver):
-            scopes = [other.scope for other in live if other.driver == each.driver]
-            await asyncio.to_thread(driver.end, each.scope, scopes)
+
+    async def end_servers() -> None:
+        for each in ended:
+            driver = mind.drivers.get(each.driver)
+            if isinstance(driver, ServerDriver):
+                scopes = [other.scope for other in live if other.driver == each.driver]
+                await asyncio.to_thread(driver.end, each.scope, scopes)
+
+    await then(mind.image, end_servers)
     return {"revoked": [each.name or each.oid for each in ended]}
 
 
@@ -108,9 +113,10 @@ async def list_flows(mind: KernelContext, request: Request, say: Say) -> dict[st
 
 async def allow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Let what was read through ``body.source`` be sent through ``body.sink``."""
+    now = time.time()
 
     def work(root: Root) -> dict[str, Any]:
-        flow = flows.Flow(*_ends_of(root, request), time.time(), request.caller)
+        flow = flows.Flow(*_ends_of(root, request), now, request.caller)
         flows.allow(root, flow)
         return _show_flow(mind, root, flow)
 

@@ -20,7 +20,7 @@ from BTrees.OOBTree import OOBTree
 from bat_os.core.moments import parse_when
 from bat_os.core.protocol import pack
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError, RemoteError
-from bat_os.image import memory, missions
+from bat_os.image import answered, memory, missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.facts import Fact
 from bat_os.image.files.fork import fork
@@ -180,6 +180,8 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
     def fill(root):
         tree_of(root, "conversations")["one"] = talk = UvmObject("conversation_one")
         talk.slots = {"exchanges": [{"said": f"I am {WORD}"}]}
+        for key, said in (("k1", WORD), ("k2", "Ann")):
+            answered.put(root, key, "asked", 1.0, pack({"text": f"I will remember {said}."}), "c")
         for fact_id, said in (("f1", f"{WORD} is very kind"), ("f2", "Ann is kind")):
             memory.keep(root, Fact(fact_id, said, 1.0), np.ones((1, 4), np.float32) / 2)
         for number in range(200):  # many buckets
@@ -199,6 +201,7 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
 
     def look(root):
         assert list(root["conversations"]) == []
+        assert list(root["answers"]) == ["k2"]
         assert list(root["facts"]) == ["f2"]
         assert catalog_in(root).doc_ids("fact") == ["fact:f2"]
         assert len(root["experience"]) == 199
