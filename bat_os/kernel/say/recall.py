@@ -74,6 +74,20 @@ class Asked:
             memory={**noted, **more},
         )  # fmt: skip
 
+    def ask_which(self, choices: Mapping[str, Mapping[str, Any]]) -> Answer:
+        """Return the question which thing is meant: a line for each -> the values that name it."""
+        lines = tuple(choices)
+        said = self.say("memory.which")
+        if len(lines) == 1:
+            said = self.say("asked.skill_one", choice=lines[0])
+        forms = [
+            {"name": self.name, "values": {**self.values, **values}} for values in choices.values()
+        ]
+        return Answer(
+            "asked", said, needs="clarification", choices=lines, language=self.language,
+            memory={"forms": forms},
+        )  # fmt: skip
+
     def confirm(self, said: str, **values: Any) -> Answer:
         """Return the question whether to do it; a yes carries it out."""
         return Answer(

@@ -14,7 +14,7 @@ from bat_os.core.scopes import covers, demand
 from bat_os.core.verbs import SCOPE_OF, check
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
-from bat_os.kernel.say import about, followups, places, replies
+from bat_os.kernel.say import about, followups, places, replies, spoken
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.consents import Leaves
 from bat_os.kernel.say.lessons import read_example
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
     {"greeting", "thanks", "bye", "exit", "how_are_you", "name", "insult", "praise", "joke", "sad",
-     "cancelled", "nothing_open", "wrong_nothing", "person", "maker", "private", "safe", "kept",
-     "teaching", "online", "mistakes", "bored"}
+     "nothing_to_cancel", "nothing_open", "wrong_nothing", "person", "maker", "private", "safe",
+     "kept", "teaching", "online", "mistakes", "bored"}
 )  # fmt: skip
 # What is said if nothing is open that it could refer to.
 ALONE: Final[Mapping[str, str]] = {
     "yes": "nothing_open", "no": "nothing_open", "choice": "nothing_open",
-    "cancel": "cancelled", "wrong": "wrong_nothing",
+    "cancel": "nothing_to_cancel", "wrong": "wrong_nothing",
 }  # fmt: skip
 
 
@@ -99,8 +99,11 @@ class Talk:
     async def follow_up(self, heard: Heard) -> Answer | None:
         """Answer what refers to the last answer; None if it does not, or if there is none."""
         last, form = heard.conversation.last, heard.form
-        answer_by = FOLLOW_UPS.get(form.name) if form is not None else None
-        if not last or form is None or answer_by is None:
+        if not last or form is None:
+            return None
+        if (of_last := spoken.FOLLOW_UPS.get(form.name)) is not None:
+            return await of_last(self._act, heard, last, form.values)
+        if (answer_by := FOLLOW_UPS.get(form.name)) is None:
             return None
         return await answer_by(self, heard, last, form.values)
 
@@ -114,60 +117,13 @@ class Talk:
             return answer
         ways = followups.ways_to_say_again(last, words, heard.now)
         if not ways and re.search(r"[^\W\d]{2}", words):
-            return await self._add_more(heard, last, [words])
+            return await spoken.add_more(self._act, heard, last, [words])
         if len(ways) < 2:
             return await self._again(heard, "".join(ways))
         return Answer(
             "asked", text(heard.language, "asked.skill"), needs="clarification",
             choices=tuple(ways[: replies.MAX_CHOICES]), language=heard.language,
         )  # fmt: skip
-
-    async def _add_more(
-        self, heard: Heard, last: Mapping[str, Any], items: list[str]
-    ) -> Answer | None:
-        """Answer "also a bag of rice": it goes on the list where the last thing went."""
-        if (last.get("form") or {}).get("name") != "lists_obj.add" or "?" in heard.sentence.text:
-            return None
-        values = {"items": items, "list": last.get("list", "")}
-        return await self._act(heard, Form("lists_obj.add", values))
-
-    async def _add_to_last(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "add a torch": it goes on the list that was spoken of last."""
-        named = values.get("list") or any(v.kind != "name" for v in heard.sentence.values)
-        asked = heard.form is not None and heard.form.name == "lists_obj.add" and heard.form.certain
-        if named or asked or not last.get("list"):  # "my list" may be any of several
-            return None
-        told = {"items": values["items"], "list": last["list"]}
-        return await self._act(heard, Form("lists_obj.add", told))
-
-    async def _left(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "what is left?" of the list that was spoken of last."""
-        if not last.get("list"):
-            return None
-        told = {"list": last["list"], "known": True, "open": True}
-        return await self._act(heard, Form("lists_obj.show", told))
-
-    async def _count_more(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "another 10": it is counted where the last answer was about a counter."""
-        if not last.get("counter"):
-            return None
-        told = {**values, "thing": last["counter"], "known": True}
-        return await self._act(heard, Form("counters_obj.add", told))
-
-    async def _counted(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "how many today?" of the counter that was spoken of last."""
-        if not last.get("counter"):
-            return None
-        told = {"thing": last["counter"], "known": True, "when": values.get("when", "")}
-        return await self._act(heard, Form("counters_obj.total", told))
 
     async def _unlearn(self, heard: Heard, words: str) -> Answer:
         """Unlearn the one learned skill that some words name; ask if they name several."""
@@ -379,7 +335,7 @@ class Talk:
     async def _more(
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
     ) -> Answer | None:
-        added = await self._add_more(heard, last, said["items"])
+        added = await spoken.add_more(self._act, heard, last, said["items"])
         return added or await self._anew(heard, last, said)
 
     async def _as_meant(
@@ -455,10 +411,6 @@ class Talk:
 FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "talk.again": Talk._anew,
     "talk.more": Talk._more,
-    "talk.count_more": Talk._count_more,
-    "talk.on_it": Talk._add_to_last,
-    "lists_obj.add": Talk._add_to_last,
-    "talk.left": Talk._left,
     "talk.in_unit": Talk._in_unit,
     "talk.in_language": lambda talk, heard, last, said: talk.references.in_language(
         heard, last, str(said["language"])
@@ -466,7 +418,6 @@ FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "talk.part": lambda talk, heard, last, said: talk.references.part(
         heard, last, str(said["part"])
     ),
-    "talk.counted": Talk._counted,
     "talk.reckon": Talk._reckon,
     "talk.swap": Talk._swap,
     "talk.shift": Talk._shift,
