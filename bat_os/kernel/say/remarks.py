@@ -127,8 +127,9 @@ class Talk:
 
     async def _unlearn(self, heard: Heard, words: str) -> Answer:
         """Unlearn the one learned skill that some words name; ask if they name several."""
-        found = await about.find_learned(self._mind, words, heard.language)
-        if len(found) != 1:
+        named = await about.find_learned(self._mind, words, heard.language)
+        if named.one is None:
+            found = named.found
             names = tuple(f"{target}.{selector}" for target, selector in found)
             key, needs = ("asked.skill", "clarification") if found else ("self.unlearn_unknown", "")
             forms = [{"name": "self_obj.unlearn", "values": {"skill": name}} for name in names]
@@ -136,7 +137,7 @@ class Talk:
                 "asked" if found else "unable", text(heard.language, key, skill=words),
                 needs=needs, choices=names, language=heard.language, memory={"forms": forms},
             )  # fmt: skip
-        ((target, selector),) = found
+        target, selector = named.one
         await self._call_verb(heard, "unlearn", target=target, selector=selector)
         said = text(heard.language, "self.unlearned", skill=f"{target}.{selector}")
         noted = {"unlearned": [target, selector]}

@@ -246,3 +246,15 @@ async def test_a_timer_gets_the_length_that_is_said(talk, said, meant, length):
     await talk(said)
     assert (await talk(meant))["kind"] == "acted"
     assert await live(talk) == [length]
+
+
+async def test_only_a_fact_that_is_named_is_forgotten(talk):
+    await talk("remember that the spare key of the shed is at Anna's")
+    await talk("remember that Ben likes jazz")
+    assert (await talk("forget the spare key of the house"))["kind"] != "acted"
+    assert (await talk("forget the car key"))["kind"] != "acted"
+    assert (await talk("forget that Ben hates jazz"))["kind"] != "acted"
+    assert len((await talk("what do you remember?"))["value"]) == 2
+    done = await talk("forget the spare key of the shed")
+    assert (done["kind"], done["value"]) == ("acted", "the spare key of the shed is at Anna's")
+    assert (await talk("what do you remember?"))["value"] == ["Ben likes jazz"]
