@@ -21,7 +21,7 @@ from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.references import References
 from bat_os.kernel.say.skills import find_candidates
 from bat_os.kernel.say.wordings import add_wording
-from bat_os.sentence.forms import Form
+from bat_os.sentence.forms import Form, read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
 from bat_os.sentence.translate import translate
@@ -45,6 +45,10 @@ SMALL: Final = frozenset(
      "nothing_to_cancel", "nothing_open", "wrong_nothing", "person", "maker", "private", "safe",
      "kept", "teaching", "online", "mistakes", "bored"}
 )  # fmt: skip
+# Objects whose forms are sentences of their own, also behind "and".
+OWN: Final = frozenset(
+    {"lists_obj", "counters_obj", "reminders_obj", "memory_obj", "context_obj", "self_obj"}
+)
 # What is said if nothing is open that it could refer to.
 ALONE: Final[Mapping[str, str]] = {
     "yes": "nothing_open", "no": "nothing_open", "choice": "nothing_open",
@@ -113,7 +117,8 @@ class Talk:
         words = str(values["text"])
         if not words:
             return await self._again(heard, str(last["text"]))
-        if answer := await self.references.go_on(heard, last, words):
+        answer = await self._on_its_own(heard, last, words)
+        if answer := answer or await self.references.go_on(heard, last, words):
             return answer
         ways = followups.ways_to_say_again(last, words, heard.now)
         if not ways and re.search(r"[^\W\d]{2}", words):
@@ -124,6 +129,21 @@ class Talk:
             "asked", text(heard.language, "asked.skill"), needs="clarification",
             choices=tuple(ways[: replies.MAX_CHOICES]), language=heard.language,
         )  # fmt: skip
+
+    async def _on_its_own(self, heard: Heard, last: Mapping[str, Any], words: str) -> Answer | None:
+        """Answer what stands behind "and" if it is a sentence of its own, perhaps of a list."""
+        form = read_form(read_sentence(words, heard.now, heard.language))
+        if form is not None and form.certain:
+            owner = form.name.partition(".")[0]
+            if owner in OWN or form.name in spoken.FOLLOW_UPS:
+                return await self._again(heard, words)
+        if not last.get("list"):
+            return None
+        said = text(heard.language, "lists.from_it", text=words)
+        form = read_form(read_sentence(said, heard.now, heard.language))
+        if form is None or form.name != "lists_obj.remove" or not form.certain:
+            return None
+        return await self._act(heard, replace(form, values={**form.values, "list": last["list"]}))
 
     async def _unlearn(self, heard: Heard, words: str) -> Answer:
         """Unlearn the one learned skill that some words name; ask if they name several."""
@@ -336,6 +356,8 @@ class Talk:
     async def _more(
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
     ) -> Answer | None:
+        if answer := await self._on_its_own(heard, last, str(said["text"])):
+            return answer
         added = await spoken.add_more(self._act, heard, last, said["items"])
         return added or await self._anew(heard, last, said)
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
@@ -41,6 +42,17 @@ async def add_to_last(
         return None
     told = {"items": values["items"], "list": last["list"]}
     return await carry_out(heard, Form("lists_obj.add", told))
+
+
+async def on_list(
+    carry_out: CarryOut, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
+) -> Answer | None:
+    """Answer "tick off milk" of the list that was spoken of last, if it has that."""
+    if heard.form is None or values.get("list") or not last.get("list"):
+        return None
+    told = replace(heard.form, values={**values, "list": last["list"]})
+    answer = await carry_out(heard, told)
+    return None if answer is None or answer.kind == "unable" else answer
 
 
 async def left(
@@ -93,6 +105,9 @@ FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "talk.count_more": count_more,
     "talk.on_it": add_to_last,
     "lists_obj.add": add_to_last,
+    "lists_obj.tick": on_list,
+    "lists_obj.untick": on_list,
+    "lists_obj.move": on_list,
     "talk.left": left,
     "talk.counted": counted,
     "talk.cancel": cancel,

@@ -258,3 +258,29 @@ async def test_only_a_fact_that_is_named_is_forgotten(talk):
     done = await talk("forget the spare key of the shed")
     assert (done["kind"], done["value"]) == ("acted", "the spare key of the shed is at Anna's")
     assert (await talk("what do you remember?"))["value"] == ["Ben likes jazz"]
+
+
+@pytest.mark.parametrize(
+    ("first", "added", "then", "left"),
+    [("add tea to my shopping list", "add milk to my test list", then, left) for then, left in [
+        ("and remove the milk", {("shopping", "tea"): False}),
+        ("and delete milk", {("shopping", "tea"): False}),
+        ("and tick off milk", {("shopping", "tea"): False, ("test", "milk"): True}),
+        ("and cross off milk", {("shopping", "tea"): False, ("test", "milk"): True}),
+        ("and then read it to me", {("shopping", "tea"): False, ("test", "milk"): False}),
+        ("and wash the car", {("shopping", "tea"): False, ("test", "milk"): False,
+                              ("test", "wash the car"): False}),
+    ]] + [
+        ("setz Tee auf die Einkaufsliste", "setz Milch auf die Testliste", "und lösch die Milch",
+         {("Einkaufsliste", "Tee"): False}),
+        ("ajoute du thé à la liste de courses", "ajoute du lait à la liste de test",
+         "et supprime le lait", {("courses", "du thé"): False}),
+        ("añade té a la lista de la compra", "añade leche a la lista de prueba",
+         "y quita la leche", {("compra", "té"): False}),
+    ],
+)  # fmt: skip
+async def test_a_sentence_of_its_own_is_no_entry_behind_and(talk, first, added, then, left):
+    await talk(first)
+    await talk(added)
+    assert (await talk(then))["kind"] in ("acted", "recalled")
+    assert await entries(talk) == left
