@@ -161,8 +161,9 @@ def ask(needs: str, brief: Brief, why: str, language: str, **about: Any) -> Answ
 
 def failed(brief: Brief, body: Mapping[str, Any], language: str, **about: Any) -> Answer:
     """Return that nothing good was written."""
+    key = "lesson.failed_shown" if brief.examples else "lesson.failed"
     return Answer(
-        "unable", text(language, "lesson.failed", example=text(language, "unable.example")),
+        "unable", text(language, key, example=text(language, "unable.example")),
         reading=reading_of(brief), language=language, memory=memory_of(brief, None), **about,
     )  # fmt: skip
 
