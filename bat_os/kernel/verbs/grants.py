@@ -17,10 +17,10 @@ from bat_os.core.personas import PERSONAS
 from bat_os.core.values import check_slot_name
 from bat_os.errors import ArgumentsError
 from bat_os.image import flows, grants
-from bat_os.image.gathering import then
 from bat_os.image.objects import find, ref_of
 from bat_os.kernel.sinks import describe, name_of
-from bat_os.ports import ServerDriver, StagingDriver
+from bat_os.kernel.undoing import end_servers
+from bat_os.ports import StagingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -75,19 +75,10 @@ async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, A
     """End a grant and all that are a part of it, and their servers; their objects stay."""
     now = time.time()
 
-    def work(root: Root) -> tuple[list[Grant], list[Grant]]:
-        return grants.revoke(root, request.target, now), grants.live(root, now)
-
-    ended, live = await mind.image.transact(work, note=f"revoke {request.target}"[:70])
-
-    async def end_servers() -> None:
-        for each in ended:
-            driver = mind.drivers.get(each.driver)
-            if isinstance(driver, ServerDriver):
-                scopes = [other.scope for other in live if other.driver == each.driver]
-                await asyncio.to_thread(driver.end, each.scope, scopes)
-
-    await then(mind.image, end_servers)
+    ended = await mind.image.transact(
+        lambda root: grants.revoke(root, request.target, now), note=f"revoke {request.target}"[:70]
+    )
+    await end_servers(mind, ended)
     return {"revoked": [each.name or each.oid for each in ended]}
 
 
