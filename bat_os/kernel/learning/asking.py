@@ -146,7 +146,7 @@ async def is_waiting(mind: KernelContext, mission_id: str) -> bool:
 
 
 def _asks(record: Record) -> bool:
-    return (record.answer or {}).get("body", {}).get("code") == GrantWantedError.code
+    return bool((record.answer or {}).get("body", {}).get("code") == GrantWantedError.code)
 
 
 def _asked(record: Record) -> Mapping[str, Any]:
