@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import ctypes
 import fcntl
+import gc
 import importlib
 import inspect
 import io
@@ -128,6 +129,8 @@ def _serve(ours, *, heavy):
     for name in HEAVY if heavy else IMPORTED:
         importlib.import_module(name)
     importlib.import_module("bat_os.app.library").read_seeds()  # which are kept
+    gc.collect()
+    gc.freeze()  # else each fork looks through it all, and copies it for that
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a thread cannot be forked"
     while True:
         message, fds, _, _ = socket.recv_fds(ours, LARGEST, 3)

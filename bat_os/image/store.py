@@ -38,6 +38,7 @@ from bat_os.errors import (
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.opening import open_storage
 from bat_os.image.files.tail import TORN
+from bat_os.image.gathering import unit_of
 from bat_os.image.servers import (
     driver_errors,
     hide_password,
@@ -47,7 +48,6 @@ from bat_os.image.servers import (
     open_image,
     pause,
 )
-from bat_os.image.unit_of_work import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping

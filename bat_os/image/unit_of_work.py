@@ -19,8 +19,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -31,7 +29,7 @@ from bat_os.image import answered
 from bat_os.image.objects import connection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     Root = MutableMapping[str, Any]
 
@@ -191,39 +189,6 @@ class UnitOfWork:
         if watched:
             self._ids[self._coming] = watched[-1]
         self.steps, self._coming = [], secrets.token_hex(8)
-
-
-_UNIT: Final[ContextVar[UnitOfWork | None]] = ContextVar("unit_of_work", default=None)
-
-
-@contextmanager
-def gather(unit: UnitOfWork | None) -> Iterator[None]:
-    """Have what this task changes gathered by a unit; with None, committed at once."""
-    token = _UNIT.set(unit)
-    try:
-        yield
-    finally:
-        _UNIT.reset(token)
-
-
-def unit_of(image: Image) -> UnitOfWork | None:
-    """Return the unit that gathers what the running task changes in an image, or None."""
-    unit = _UNIT.get()
-    return unit if unit is not None and unit.is_of(image) else None
-
-
-async def flush(image: Image) -> None:
-    """Commit what the running task has changed so far: others have to see it."""
-    if (unit := unit_of(image)) is not None:
-        await unit.flush()
-
-
-async def then(image: Image, work: Callable[[], Awaitable[object]]) -> None:
-    """Await a work once what the running task has changed is committed."""
-    if (unit := unit_of(image)) is not None:
-        unit.then.append(work)
-    else:
-        await work()
 
 
 def _repeat(root: Root, unit: UnitOfWork) -> None:

@@ -31,8 +31,8 @@ from bat_os.errors import (
     UnknownTypeError,
 )
 from bat_os.image import missions
+from bat_os.image.gathering import unit_of
 from bat_os.image.store import AUTHOR
-from bat_os.image.unit_of_work import unit_of
 from bat_os.kernel import portraits, views
 from bat_os.kernel.idle.telling import MORNING_SECONDS, news
 from bat_os.kernel.learning.target import refuse_misspelt

@@ -24,7 +24,8 @@ from bat_os.core.verbs import REQUESTS
 from bat_os.errors import BatError, ConflictError, EffectUnknownError
 from bat_os.failpoints import cross
 from bat_os.image import answered
-from bat_os.image.unit_of_work import UnitOfWork, gather, unit_of
+from bat_os.image.gathering import gather, unit_of
+from bat_os.image.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -33,12 +33,13 @@ from bat_os.errors import (
     ServerError,
 )
 from bat_os.image import family
-from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
+from bat_os.image.gathering import flush, gather
+from bat_os.image.history.faults import Fault, fault_of, note_faults
+from bat_os.image.history.uses import CLIENT
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.preferences import note_entries
 from bat_os.image.servers import pause
 from bat_os.image.shipped import SHIPPED
-from bat_os.image.unit_of_work import flush, gather
 from bat_os.kernel.activation import Activation
 from bat_os.kernel.effects.journal import carry_out
 from bat_os.kernel.entries import ENTRIES
@@ -453,7 +454,8 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
             turn.count()
             return done
         finally:
-            await note_faults(image, turn.faults)
+            if turn.faults:
+                await note_faults(image, turn.faults)
 
 
 async def _commit(image: ImageStore, turn: Turn, work: Callable[[Root], Any], **about: str) -> Any:

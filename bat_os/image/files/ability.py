@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ZODB.Connection import TransactionMetaData
 from ZODB.utils import z64
 
-from bat_os.errors import BatError, StorageFullError
+from bat_os.errors import BatError, LockedError, StorageFullError
 from bat_os.image.files.disk import coded
 from bat_os.image.files.layers import is_in_files, layers_of, present
 from bat_os.image.files.storage import LiveFile
@@ -44,8 +44,11 @@ def open_and_prove(location: str | Path) -> ImageStore:
         BatError: As of ``ImageStore.open``; a StorageError too if the disk fails; a
             SettingsError if a server has a setting that breaks a promise.
     """
-    gc.collect()  # an opening that failed may hold the image through its traceback
-    image = ImageStore.open(location)
+    try:
+        image = ImageStore.open(location)
+    except LockedError:  # an opening that failed may hold the image through its traceback
+        gc.collect()
+        image = ImageStore.open(location)
     try:
         with coded("the disk of the image"), contextlib.suppress(StorageFullError):
             _prove(live_of(image.storage))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
 from bat_os.image import outbox
+from bat_os.image.gathering import flush
 from bat_os.image.outbox import DONE, DROPPED, FAILED, HELD, PERFORMING, STAGED, Effect
-from bat_os.image.unit_of_work import flush
 from bat_os.ports import STAGE, StagingDriver
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from bat_os.errors import (
 )
 from bat_os.failpoints import cross
 from bat_os.image import outbox
+from bat_os.image.gathering import flush, gather
 from bat_os.image.objects import tree_of
 from bat_os.image.outbox import DONE, DROPPED, FAILED, PERFORMING, RUNS, STAGED, UNKNOWN
-from bat_os.image.unit_of_work import flush, gather
 from bat_os.kernel.effects.deeds import perform, store
 from bat_os.ports import AWAIT
 

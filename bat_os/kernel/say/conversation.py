@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.errors import BatError, NotFoundError
+from bat_os.image.gathering import unit_of
 from bat_os.image.objects import UvmObject, tree_of
-from bat_os.image.unit_of_work import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bat_os.core.scopes import demand, demand_message
 from bat_os.errors import RemoteError
 from bat_os.image import missions
-from bat_os.image.unit_of_work import flush, gather, unit_of
+from bat_os.image.gathering import flush, gather, unit_of
 from bat_os.kernel.learning import asking
 from bat_os.kernel.once import Once, interrupted
 from bat_os.kernel.say.leave import labelled

@@ -74,6 +74,20 @@ class Asked:
             memory={**noted, **more},
         )  # fmt: skip
 
+    def ask_which(self, choices: Mapping[str, Mapping[str, Any]]) -> Answer:
+        """Return the question which thing is meant: a line for each -> the values that name it."""
+        lines = tuple(choices)
+        said = self.say("memory.which")
+        if len(lines) == 1:
+            said = self.say("asked.skill_one", choice=lines[0])
+        forms = [
+            {"name": self.name, "values": {**self.values, **values}} for values in choices.values()
+        ]
+        return Answer(
+            "asked", said, needs="clarification", choices=lines, language=self.language,
+            memory={"forms": forms},
+        )  # fmt: skip
+
     def confirm(self, said: str, **values: Any) -> Answer:
         """Return the question whether to do it; a yes carries it out."""
         return Answer(
@@ -249,15 +263,10 @@ async def forget(asked: Asked) -> Answer:
         found = await memory.forget(asked.mind, about, now=asked.now, fact_id=asked.slot("fact"))
     if not found:
         return asked.answer("unable", "memory.nothing_about", text=about)
-    if len(found) == 1:
+    if found[0].hidden:
         said = asked.say("memory.forgotten", count=1, text=found[0].text)
         return asked.done(said, commits, found[0].text, fact=found[0].id)
-    forms = [{"name": asked.name, "values": {"text": f.text, "fact": f.id}} for f in found]
-    return Answer(
-        "asked", asked.say("memory.which"), needs="clarification",
-        choices=tuple(fact.text for fact in found), language=asked.language,
-        memory={"forms": forms},
-    )  # fmt: skip
+    return asked.ask_which({fact.text: {"text": fact.text, "fact": fact.id} for fact in found})
 
 
 async def erase(asked: Asked) -> Answer:
@@ -323,6 +332,8 @@ def _quoted(found: memory.Found, language: str) -> Answer:
     title = found.title
     if found.line and found.path:
         title = text(language, "memory.place", path=found.path, line=str(found.line))
+    if found.is_codex:
+        title = text(language, "memory.codex", name=title)
     said = text(language, "memory.document", text=found.sentence, title=title)
     source = {"kind": "document", "title": title, "text": found.passage}
     source |= {"label": " ".join(found.label)} if found.label else {}

@@ -33,9 +33,9 @@ from bat_os.image.files.chronicle import add_to_chronicle, chronicle
 from bat_os.image.files.disk import in_thread
 from bat_os.image.files.layers import is_in_files, path_of
 from bat_os.image.files.rewrite import Past, look_at_past, note_erased, rewrite
+from bat_os.image.gathering import gather, unit_of
 from bat_os.image.memory import fact_of
 from bat_os.image.objects import Method, connection_of, find
-from bat_os.image.unit_of_work import gather, unit_of
 from bat_os.kernel import views
 
 if TYPE_CHECKING:

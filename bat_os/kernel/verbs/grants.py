@@ -17,8 +17,8 @@ from bat_os.core.personas import PERSONAS
 from bat_os.core.values import check_slot_name
 from bat_os.errors import ArgumentsError
 from bat_os.image import flows, grants
+from bat_os.image.gathering import then
 from bat_os.image.objects import find, ref_of
-from bat_os.image.unit_of_work import then
 from bat_os.kernel.sinks import describe, name_of
 from bat_os.ports import ServerDriver, StagingDriver
 

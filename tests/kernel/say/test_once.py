@@ -12,10 +12,11 @@ from bat_os.core.verbs import REQUESTS, check
 from bat_os.errors import EffectUnknownError, KeyReusedError, StorageFullError
 from bat_os.image import answered, outbox, proposals, schedules
 from bat_os.image.allowlist import CheckingConnection
+from bat_os.image.gathering import gather
 from bat_os.image.objects import Method
 from bat_os.image.outbox import Effect
 from bat_os.image.proposals import Proposal
-from bat_os.image.unit_of_work import UnitOfWork, gather
+from bat_os.image.unit_of_work import UnitOfWork
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.once import digest_of
