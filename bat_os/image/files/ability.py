@@ -94,19 +94,23 @@ def try_commit(storage: Any) -> None:
 
 
 async def keep_trying(image: ImageStore, tell: Callable[[str], object]) -> None:
-    """See for ever whether anything can be stored; ``tell`` gets why not, and "" once it can."""
+    """See for ever whether anything can be stored; ``tell`` gets why not, and "" once it can.
+
+    "" comes also after a failure that has passed by the next look: what stopped over it goes on.
+    """
     live, said = live_of(image.storage), ""
     watch = None if live is None else CommitWatch(live)
     while True:
         await asyncio.sleep(EVERY)
         trouble = "" if watch is None else watch.look(time.monotonic())
-        if not trouble and image.in_doubt:
+        doubted = image.in_doubt
+        if not trouble and doubted:
             image.in_doubt = False  # what fails meanwhile is in doubt again
             try:
                 await asyncio.to_thread(try_commit, image.storage)
             except BatError as error:
                 image.in_doubt, trouble = True, str(error)
-        if trouble != said:
+        if trouble != said or (doubted and not trouble):
             said = trouble
             tell(trouble)
 

@@ -42,6 +42,7 @@ from bat_os.errors import (
     NotFoundError,
     NotUnderstoodError,
     ProtocolError,
+    StorageError,
     TransitionError,
 )
 from bat_os.image import missions
@@ -109,6 +110,9 @@ class CognitiveCycle:
         """Return the body of the final reply: ``{"type": "result"|"error", "body": ...}``.
 
         What goes wrong on the way ends the mission as FAILED with a code and a reason.
+
+        Raises:
+            StorageError: The image could not be used; the mission stands where it is stored.
         """
         record = await self.read(mission_id)
         while record.answer is None:
@@ -127,7 +131,7 @@ class CognitiveCycle:
         try:
             await self.context.refresh()
             outcome = await self._steps[record.mission.state](record)
-        except TransitionError:
+        except (TransitionError, StorageError):
             raise
         except BatError as error:
             outcome = _failed(error)
