@@ -82,7 +82,7 @@ def subject_of(text: str) -> str:
 def _rest_of(text: str) -> str:
     """Return what the text says of its subject, or ""."""
     found = _pattern("is").search(f" {text}")
-    return text[found.end() - 1 :].strip(" .!") if found else ""
+    return text[found.end() - 1 :].strip() if found else ""
 
 
 def _place_of(text: str, values: Sequence[Value]) -> str:

@@ -95,7 +95,7 @@ def _which_list(one: Act, names: list[str]) -> Answer:
 def _items(one: Act) -> list[str]:
     given = one.values.get("items") or one.values.get("item") or []
     items = [given] if isinstance(given, str) else list(given)
-    said = (" ".join(str(item).split()).strip(" .,;!") for item in items[:MAX_ITEMS])
+    said = (" ".join(str(item).split()).strip(" ,;") for item in items[:MAX_ITEMS])
     return [item[:1_000] for item in said if item]
 
 
