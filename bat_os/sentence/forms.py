@@ -418,7 +418,7 @@ def _find_exact(
 ) -> tuple[int, int]:
     """Return where stands what is kept: to the end, but for one full stop.
 
-    What is polite behind an order and a mark is no part of it.
+    What is polite behind an order and a mark does not belong to it.
     """
     start = words[first].start
     floor = words[first - 1].end if first else 0

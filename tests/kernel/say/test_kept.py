@@ -55,3 +55,26 @@ async def test_an_entry_is_kept_whole(talk, said, kept):
     assert (await talk(said))["kind"] == "acted"
     assert [text for _, text in await entries(talk)] == kept
     assert len(await slots(talk, "lists_obj", "lists")) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "entry", "name"),
+    [
+        ("füge Hafermilch der Einkaufsliste hinzu", "Hafermilch", "Einkaufsliste"),
+        ("füge Tofu meiner Einkaufsliste hinzu", "Tofu", "Einkaufsliste"),
+        ("füge der Einkaufsliste Reis hinzu", "Reis", "Einkaufsliste"),
+        ("add milk to my shopping list again", "milk", "shopping"),
+        ("add milk to my shopping list too", "milk", "shopping"),
+        ("add jam to my shopping list now", "jam", "shopping"),
+        ("put coffee on my shopping list as well", "coffee", "shopping"),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "add Up to my movie list"])
+async def test_the_list_that_a_sentence_names_is_no_part_of_an_entry(
+    talk, before, said, entry, name
+):
+    if before:
+        await talk(before)
+    assert (await talk(said))["kind"] == "acted"
+    left = {("movie", "Up")} if before else set()
+    assert {*await entries(talk)} == {(name, entry), *left}
