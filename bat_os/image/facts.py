@@ -89,7 +89,7 @@ def _find_is(text: str) -> re.Match[str] | None:
 def _rest_of(text: str) -> str:
     """Return what the text says of its subject, or ""."""
     found = _find_is(text)
-    return text[found.end() - 1 :].strip(" .!") if found else ""
+    return text[found.end() - 1 :].strip() if found else ""
 
 
 def _place_of(text: str, values: Sequence[Value]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.scopes import PERSON, demand
+from bat_os.image.facts import is_small
 from bat_os.kernel.naming import find_named
 from bat_os.kernel.say import here, recall, reminders, tallies
 from bat_os.kernel.say.recall import Act
@@ -95,11 +96,12 @@ def _which_list(one: Act, names: list[str]) -> Answer:
 def _items(one: Act) -> list[str]:
     given = one.values.get("items") or one.values.get("item") or []
     items = [given] if isinstance(given, str) else list(given)
-    said = (" ".join(str(item).split()).strip(" .,;!") for item in items[:MAX_ITEMS])
+    said = (" ".join(str(item).split()).strip(" ,;") for item in items[:MAX_ITEMS])
     return [item[:1_000] for item in said if item]
 
 
 async def _add(one: Act) -> Answer | None:
+    one = _with_list_apart(one)
     name, names = await _find_list(one)
     items = _items(one)
     if (name is None and one.values.get("known")) or not _may_be_listed(one, items):
@@ -114,6 +116,39 @@ async def _add(one: Act) -> Answer | None:
     value = await one.write(LISTS, "add", items, name)
     key, told = ("lists.added", fresh) if fresh else ("lists.already", items)
     return one.done(one.say(key, items=told, list=name), one.commits, value, list=name)
+
+
+def _with_list_apart(one: Act) -> Act:
+    """Return the act with the list that an entry names in its place: "milk to my list again"."""
+    if one.slot("list") and not one.values.get("spoken"):
+        return one
+    items, named = _items(one), ""
+    for at, item in enumerate(items):
+        entry, found = _apart(item, one.say("lists.word"))
+        if found and entry:
+            items[at], named = entry, found
+    return replace(one, values={**one.values, "items": items, "list": named}) if named else one
+
+
+def _apart(item: str, ending: str) -> tuple[str, str]:
+    """Return an entry, and the list that it names at its end or beginning; "" if it names none.
+
+    A list stands behind small words: "to my shopping list", "der Einkaufsliste".
+    """
+    words = item.split()
+    at = next((n for n, word in enumerate(words) if word.casefold().endswith(ending)), -1)
+    start = at
+    while start > 0 and not is_small(words[start - 1]):
+        start -= 1
+    first = start
+    while first > 0 and is_small(words[first - 1]):
+        first -= 1
+    is_whole = at >= 0 and len(words[at]) > len(ending)  # "Einkaufsliste"
+    if at < 0 or start - first < (1 if is_whole else 2) or (start == at and not is_whole):
+        return item, ""
+    behind = [] if all(map(is_small, words[at + 1 :])) else words[at + 1 :]
+    name = words[at] if is_whole else " ".join(words[start:at])
+    return " ".join([*words[:first], *behind]), name
 
 
 def _may_be_listed(one: Act, items: list[str]) -> bool:

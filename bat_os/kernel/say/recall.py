@@ -226,7 +226,7 @@ async def recall_told(asked: Asked) -> Answer | None:
 async def remember(asked: Asked) -> Answer:
     """Keep a fact; ask whether it is said instead of an older one."""
     with watch_commits() as commits:
-        kept = await memory.remember(asked.mind, _clean(asked.slot("text")), now=asked.now)
+        kept = await memory.remember(asked.mind, _as_kept(asked), now=asked.now)
     if not kept.is_new:
         return asked.answer("acted", "memory.known", kept.fact.text, text=kept.fact.text)
     said = asked.say("memory.remembered", text=kept.fact.text)
@@ -247,7 +247,7 @@ async def change(asked: Asked) -> Answer:
     """Keep a fact instead of an older one."""
     with watch_commits() as commits:
         kept, old = await memory.change(
-            asked.mind, _clean(asked.slot("text")), now=asked.now, instead=asked.slot("instead")
+            asked.mind, _as_kept(asked), now=asked.now, instead=asked.slot("instead")
         )
     if old is None:
         said = asked.say("memory.remembered", text=kept.fact.text)
@@ -348,8 +348,13 @@ def _source(fact: Fact) -> dict[str, Any]:
     return {**about, **({"label": fact.label} if fact.label else {})}
 
 
+def _as_kept(asked: Asked) -> str:
+    """Return a fact as it is kept: in one line, to the last character that was said."""
+    return " ".join(asked.slot("text").split())
+
+
 def _clean(said: str) -> str:
-    """Return a fact as it is kept: in one line, without the marks around it."""
+    """Return what names a fact, without the marks around it."""
     return " ".join(said.split()).strip(" .!")
 
 

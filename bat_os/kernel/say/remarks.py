@@ -228,8 +228,8 @@ class Talk:
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
         if name == "opened":  # "hello, WORDS": what the words say
             return await self._again(heard, str(form.values["text"]))
-        if name == "left":
-            return await self._act(heard, Form("lists_obj.show", {"list": "to-do", "open": True}))
+        if name in ("on_it", "left"):
+            return await self._act(heard, spoken.of_no_list(form))
         key = str(form.values.get("as") or ALONE.get(name, name))
         return self._said(heard, f"talk.{key}") if key in SMALL else None
 

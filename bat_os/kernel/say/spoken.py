@@ -40,8 +40,15 @@ async def add_to_last(
     asked = heard.form is not None and heard.form.name == "lists_obj.add" and heard.form.certain
     if named or asked or not last.get("list"):  # "my list" may be any of several
         return None
-    told = {"items": values["items"], "list": last["list"]}
+    told = {"items": values["items"], "list": last["list"], "spoken": True}
     return await carry_out(heard, Form("lists_obj.add", told))
+
+
+def of_no_list(form: Form) -> Form:
+    """Return "add a torch too" or "what is left?" as a form if no list was spoken of."""
+    if form.name == "talk.left":
+        return Form("lists_obj.show", {"list": "to-do", "open": True})
+    return Form("lists_obj.add", {**form.values, "list": ""})  # the only one, or it is asked for
 
 
 async def on_list(
