@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -47,6 +48,7 @@ from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
 from bat_os.kernel.verbs.moments import send_at
 from bat_os.kernel.verbs.personas import check_message
+from bat_os.sentence.grammar import wish_in_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -234,6 +236,7 @@ class Dispatcher:
         demand(request.may, "learn", f"to learn {brief.selector}")
         demand_message(request.may, brief.selector)
         await check_message(self.context, brief)
+        brief = replace(brief, text=brief.text or wish_in_name(brief.selector))
         record = await self.scheduler.accept(brief, request.by or request.session, request.key)
         if not request.plain:
             awaited = self.scheduler.awakening or self.scheduler.loading

@@ -35,6 +35,7 @@ from bat_os.core.prompts import ask_plan, plan_schema, read_plan
 from bat_os.core.protocol import error_body
 from bat_os.core.steps import AnswerGiven
 from bat_os.errors import (
+    AuditError,
     BatError,
     CellError,
     DraftsError,
@@ -312,6 +313,8 @@ class CognitiveCycle:
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
         most = self.context.cast.entries["validating"]["unsure_rounds"]
         if choice.status == "unsure" and record.mission.rounds >= most:
+            if choice.refused:  # the wish is for what no method may do; the rest made it up
+                raise AuditError(choice.refused)
             raise views.ask_example(record.mission.brief, choice)
         if choice.chosen is None:
             return _rejected(target, choice.reason, verdicts, validation)
