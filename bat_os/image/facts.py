@@ -80,6 +80,10 @@ def subject_of(text: str) -> str:
     return text[: max(0, found.start() - 1)].strip() if found else ""
 
 
+def _subject_words(text: str) -> list[str]:
+    return words_of(subject_of(text), find_language(text))
+
+
 def _find_is(text: str) -> re.Match[str] | None:
     """Return what stands between subject and the rest; in another language if need be."""
     language = find_language(text)
@@ -114,9 +118,12 @@ def is_yearly(text: str) -> bool:
     return _pattern("yearly").search(text) is not None
 
 
-def words_of(text: str) -> list[str]:
-    """Return the stems of the words that tell a text from another, each once."""
-    plain, small = _GENITIVE.sub(" ", text), _small_words(find_language(text))
+def words_of(text: str, language: str = "") -> list[str]:
+    """Return the stems of the words that tell a text from another, each once.
+
+    ``language`` is that of the whole, where the text is a part of one.
+    """
+    plain, small = _GENITIVE.sub(" ", text), _small_words(language or find_language(text))
     return list(dict.fromkeys(_stem(word) for word in split_words(plain) if word not in small))
 
 
@@ -175,7 +182,7 @@ def replaces(new: str, old: str) -> bool:
     """
     if is_same(new, old):
         return False
-    subjects = words_of(subject_of(new)), words_of(subject_of(old))
+    subjects = _subject_words(new), _subject_words(old)
     if subjects[0] and set(subjects[0]) == set(subjects[1]):
         return True
     gone = [token for token in _tokens(old) if token not in _tokens(new)]
@@ -214,7 +221,7 @@ def shorten(question: str, text: str, values: Sequence[Value]) -> str:
         return _only(text, values, ("date", "time"))
     if _pattern("many").search(question):
         return _only(text, values, ("number", "money", "percent"))
-    asked, subject, rest = words_of(question), words_of(subject_of(text)), _rest_of(text)
+    asked, subject, rest = words_of(question), _subject_words(text), _rest_of(text)
     if not rest or not set(asked) <= set(subject) or 2 * len(asked) <= len(subject):
         return ""
     is_dated = any(value.kind in ("date", "time") for value in values)
