@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence.examples import example_languages, take_examples, words_of_examples
 from bat_os.sentence.grammar import read_numbers
-from bat_os.sentence.reading import Slip, put_back, read_sentence
+from bat_os.sentence.reading import MAX_READ, Slip, put_back, read_sentence
 from bat_os.sentence.templates import Limit, Match, Spelling, Templates, Word, fold, split_words
 from bat_os.sentence.tokens import scan
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
 _SHORT: Final = 4  # words of a sentence whose language may be taken for another
-MAX_CHARS: Final = 2_000  # of a sentence; a longer one is no command
 _EDGES: Final = " \t\r\n,;:.!?\u00a1\u00bf…"
 _OPENING: Final = "\"'\u201c\u2018\u00ab\u201e([{$\u20ac\u00a3-"
 _CLOSING: Final = "\"'\u201d\u2019\u00bb\u201c)]}%\u20ac"
@@ -210,7 +209,7 @@ def read_form(sentence: Sentence) -> Form | None:
     ('lists_obj.add', {'list': 'shopping', 'items': ['milk']})
     """
     text = sentence.text.strip()
-    if not text or len(text) > MAX_CHARS:
+    if not text or len(text) > MAX_READ:
         return None
     lead = len(sentence.text) - len(sentence.text.lstrip())
     typed = {
@@ -245,8 +244,8 @@ def find_core(text: str, language: str) -> tuple[int, int]:
     'what 3 + 4 is'
     """
     forms = _forms_of(language)
-    words = split_words(text[:MAX_CHARS], forms.spelling)
-    if not words or len(text) > MAX_CHARS:
+    words = split_words(text[:MAX_READ], forms.spelling)
+    if not words or len(text) > MAX_READ:
         return 0, len(text)
     ends = [*(word.start for word in words[1:]), len(text)]
     marked = [

@@ -370,7 +370,7 @@ def read_repeated(words: str, now: dt.datetime, language: str) -> Form | None:
 
 def is_question(words: str, language: str) -> bool:
     """Return whether a sentence asks for something that was said."""
-    return ask(words, language).is_question
+    return len(words) <= MAX_TEXT and ask(words, language).is_question
 
 
 async def _settle(one: Act) -> Answer | None:

@@ -50,19 +50,12 @@ from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.stepwise import by_tools
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
-from bat_os.kernel.say.watches import (
-    EXAMPLE,
-    MAX_COMMAND,
-    MEANT,
-    THEN,
-    answer_watching,
-    read_said,
-    told_of,
-)
+from bat_os.kernel.say.watches import EXAMPLE, MEANT, THEN, answer_watching, read_said, told_of
 from bat_os.kernel.whereabouts import find_here
 from bat_os.natives.context import LANGUAGE, zone_in
 from bat_os.sentence.clauses import read_clauses
 from bat_os.sentence.forms import Form
+from bat_os.sentence.reading import MAX_READ
 from bat_os.sentence.texts import text
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
@@ -244,7 +237,7 @@ class Room:
     async def _call(self, heard: Heard) -> Answer | None:
         """Answer what is written as a message, ``robot_obj.wave(2)`` or ``2 + 3``, or ``call``."""
         body = heard.request.body
-        read = parse_call(body["call"] or heard.typed.text)
+        read = await asyncio.to_thread(parse_call, body["call"] or heard.typed.text)
         if read is None and heard.core.masked == EXPRESSION:
             (value,) = heard.core.values
             read = (*EVALUATE, [value.value], {})
@@ -365,8 +358,8 @@ class Room:
             return await self._shown.answer(
                 heard, form.values["shown"], ordered=form.values["ordered"]
             )
-        sampled = translate(heard.typed.text, sampled=True).sampled
-        known = await self._again(heard, sampled, sure=True)
+        wish = await asyncio.to_thread(translate, heard.typed.text, sampled=True)
+        known = await self._again(heard, wish.sampled, sure=True)
         if known is not None and known.kind == "computed":
             return replies.say_known(known)
         return await self._lessons.learn(
@@ -375,7 +368,7 @@ class Room:
 
     async def _use_skill(self, heard: Heard) -> Answer | None:
         """Answer by a skill that was found, if it is sure enough or an able model chooses it."""
-        if len(heard.sentence.masked) > MAX_COMMAND or heard.request.body["fresh"]:
+        if len(heard.sentence.masked) > MAX_READ or heard.request.body["fresh"]:
             return None
         heard.found.extend(await self._find(heard))
         while decide(heard.found) == "act":
@@ -395,7 +388,7 @@ class Room:
                 return near
             if near and (not found or near[0].probability >= found[0].probability):
                 found = near
-        asking = read_clauses(heard.core, heard.now)
+        asking = await asyncio.to_thread(read_clauses, heard.core, heard.now)
         if asking is None:
             return found
         given = sum(value.kind not in ("unit", "name") for value in asking.values)
