@@ -293,7 +293,7 @@ SYSTEM_VERBS: Final = (
                "exit_status:count",
         note="It is the chronicle's entry; `damaged` as in `backup`.",
         examples=('/safe/mind-2026.tar.gz --reason "before the big change"',), seconds=LONG),
-    Verb("chronicle", "list archives, forks and packs",
+    Verb("chronicle", "list archives, backups, forks and packs",
         reply="chronicle:[kind at:num]",
         note="Oldest first.",
         examples=("",), access="reads", seconds=LONG),
@@ -333,7 +333,7 @@ SYSTEM_VERBS: Final = (
         Field("yes", "flag", "remove them; cannot be undone", "--yes")),
         reply="erased:flag places:[kind what fate] more:count past:{records:count since:num} "
               "files:texts elsewhere:[what remove] left:texts",
-        note="`elsewhere`: forks, backups and archives that hold them and are not touched.",
+        note="`elsewhere`: forks and copies that hold them, or may, and are not touched.",
         examples=('"my sister\'s birthday"', '"my sister\'s birthday" --yes',
                   "--id robot_obj.note --yes"),
         seconds=LONG, scope="person"),
