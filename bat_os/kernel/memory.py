@@ -41,7 +41,7 @@ from bat_os.image.quotes import (
     match,
     weigh,
 )
-from bat_os.kernel.naming import find_named
+from bat_os.kernel.naming import find_named, words_told
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
@@ -121,19 +121,26 @@ async def change(
     """Keep a fact instead of an older one; return both.
 
     ``instead`` is the id of that one; without it, it is the one with the same subject. The older
-    one stays in the history of the fact; None if there was none.
+    one stays in the history of the fact; None if there was none. One that is only near is a rival.
     """
     fact, vector = await _prepare(mind, text, now, source, "")
 
     def work(root: Root) -> tuple[Remembered, Fact | None]:
         kept = _keep(root, fact, vector, SAME_SUBJECT)
-        old = memory.fact_of(root, instead) if instead else next(iter(kept.rivals), None)
+        named = (one for one in kept.rivals if _has_subject_of(text, one.text))
+        old = memory.fact_of(root, instead) if instead else next(named, None)
         if old is None or old.id == kept.fact.id or not memory.is_live(old):
             return kept, None
         memory.supersede(root, old.id, kept.fact.id)
         return kept, old
 
     return await mind.image.transact(work, note="change a fact")
+
+
+def _has_subject_of(text: str, other: str) -> bool:
+    """Return whether two texts say something of one subject: "Ann's room" is not "Bob's room"."""
+    subjects = [{*words_told(subject_of(each), STEMS)} for each in (text, other)]
+    return bool(subjects[0]) and subjects[0] == subjects[1]
 
 
 async def recall(mind: Mind, question: str, *, now: dt.datetime) -> list[Recalled]:

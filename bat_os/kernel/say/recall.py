@@ -229,17 +229,22 @@ async def remember(asked: Asked) -> Answer:
         kept = await memory.remember(asked.mind, _as_kept(asked), now=asked.now)
     if not kept.is_new:
         return asked.answer("acted", "memory.known", kept.fact.text, text=kept.fact.text)
-    said = asked.say("memory.remembered", text=kept.fact.text)
     if not kept.rivals:
+        said = asked.say("memory.remembered", text=kept.fact.text)
         about = person_of(kept.fact.text)
         return asked.done(said, commits, kept.fact.text, fact=kept.fact.id, about=about)
-    older = kept.rivals[0]
+    return _ask_instead(asked, kept, commits[-1])
+
+
+def _ask_instead(asked: Asked, kept: memory.Remembered, commit: str) -> Answer:
+    """Say that a fact is kept, and ask whether it is said instead of an older one."""
+    said, older = asked.say("memory.remembered", text=kept.fact.text), kept.rivals[0]
     question = asked.say("memory.instead", before=older.text)
     values = {"text": kept.fact.text, "instead": older.id}
     noted = {"name": "memory_obj.change", "values": values}
     return Answer(
         "asked", f"{said} {question}", kept.fact.text, needs="confirmation",
-        language=asked.language, memory={"confirm": noted, "transaction": commits[-1]},
+        language=asked.language, memory={"confirm": noted, "transaction": commit},
     )  # fmt: skip
 
 
@@ -249,6 +254,8 @@ async def change(asked: Asked) -> Answer:
         kept, old = await memory.change(
             asked.mind, _as_kept(asked), now=asked.now, instead=asked.slot("instead")
         )
+    if old is None and kept.rivals and commits:
+        return _ask_instead(asked, kept, commits[-1])
     if old is None:
         said = asked.say("memory.remembered", text=kept.fact.text)
     else:

@@ -284,3 +284,14 @@ async def test_a_sentence_of_its_own_is_no_entry_behind_and(talk, first, added, 
     await talk(added)
     assert (await talk(then))["kind"] in ("acted", "recalled")
     assert await entries(talk) == left
+
+
+async def test_a_fact_is_replaced_by_one_about_its_subject_alone(talk):
+    await talk("remember that the meeting with Ann is at 5")
+    answer = await talk("actually the meeting with Bob is at 5")
+    assert answer["kind"] in ("acted", "asked")
+    kept = ["the meeting with Ann is at 5", "the meeting with Bob is at 5"]
+    assert sorted((await talk("what do you remember?"))["value"]) == kept
+    await talk("actually the meeting with Bob is at 6")
+    kept[1] = "the meeting with Bob is at 6"
+    assert sorted((await talk("what do you remember?"))["value"]) == kept
