@@ -64,8 +64,7 @@ def _numeric(match: re.Match[str], language: Language, now: dt.datetime) -> dt.d
     if len(match["year"]) == 2:
         if match["sign"] == "-":
             return None
-        year += now.year // _CENTURY * _CENTURY
-        year -= _CENTURY if year > now.year + _PIVOT else 0
+        year = _century_of(year, now)
     month_first = language.month_first and match["sign"] != "."
     first, other = ((one, two), (two, one)) if month_first else ((two, one), (one, two))
     return _date(year, *first) or _date(year, *other)
@@ -129,14 +128,21 @@ def _read_calendar(page: Page, at: int) -> tuple[dt.date, int] | None:
             return None
         return _completed(page, month[0], day[0], month[1])
     month = _month(page, start)
-    if month is None:
+    if month is None or _is_numbered(page, start):
         return None
     day = _day(page, _skip(page, month[1]))
     if day and not (day[2] and _year_at(page, month[1])):
-        whole = _completed(page, month[0], day[0], day[1])
-        if whole is not None:
-            return whole
+        return _completed(page, month[0], day[0], day[1])
     return _month_alone(page, start, *month)
+
+
+def _is_numbered(page: Page, at: int) -> bool:
+    """Return whether a day stands before a month, one that the month does not have."""
+    for start in range(max(at - 4, 0), at):
+        day = _day(page, start)
+        if day and _skip(page, day[1]) == at:
+            return True
+    return False
 
 
 def _read_nth_weekday(page: Page, at: int) -> tuple[dt.date, int] | None:
@@ -184,12 +190,28 @@ def _month_alone(page: Page, at: int, month: int, end: int) -> tuple[dt.date, in
 
 def _completed(page: Page, month: int, day: int, end: int) -> tuple[dt.date, int] | None:
     behind = end + 1 if end < len(page.words) and page.words[end].text == "," else _skip(page, end)
-    year = _year_at(page, behind)
+    year = _year_at(page, behind) or _short_year_at(page, end)
     if year:
         found, end = _date(year[0], month, day), year[1]
     else:
         found = _next_or_last(month, day, page.now, past=page.past)
     return (found, end) if found else None
+
+
+def _short_year_at(page: Page, at: int) -> tuple[int, int] | None:
+    """Return the year of "12 May 68": two figures that nothing follows which they could count."""
+    behind = page.words[at + 1 : at + 2]
+    if at >= len(page.words) or not re.fullmatch("[0-9]{2}", page.words[at].text):
+        return None
+    if behind and (behind[0].text not in ("?", "!", ".", ",") or page.words[at + 2 : at + 3]):
+        return None
+    return _century_of(int(page.words[at].text), page.now), at + 1
+
+
+def _century_of(figures: int, now: dt.datetime) -> int:
+    """Return the year that two figures stand for."""
+    year = figures + now.year // _CENTURY * _CENTURY
+    return year - _CENTURY if year > now.year + _PIVOT else year
 
 
 def _skip(page: Page, at: int) -> int:

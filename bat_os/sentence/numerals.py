@@ -13,6 +13,9 @@ from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from bat_os.natives.names import names
+from bat_os.sentence.language import Phrases, fold
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,6 +26,8 @@ MAX_WORDS: Final = 16  # of one number
 MAX_COMPOUND: Final = 60  # characters of a number written as one word
 MINUS: Final = frozenset("-\u2212\u2013")
 VULGAR: Final = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8"}
+# Signs of currencies; those of several countries mean the one that most people use.
+SIGNS: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB"}
 _LARGEST_PART: Final = 100  # denominator of a fraction; larger ones are divisions
 
 
@@ -93,6 +98,8 @@ def value_of(text: str, decimal: str) -> Fraction | None:
     grouped = bare.count(".") != 1 or len(bare) - dot - 1 == _GROUP
     if "," in bare and "." in bare:
         decimal = "," if last > dot else "."
+    elif re.match("0,(?!.*,)", bare):
+        decimal = ","  # no thousands begin with a nought
     elif first != last or (decimal == "," and not grouped):
         decimal = "."
     elif bare.count(".") > 1:
@@ -139,10 +146,11 @@ def _read_unsigned(words: Sequence[Word], at: int, language: Language) -> Number
 
 
 def _read_digits(words: Sequence[Word], at: int, language: Language) -> Number | None:
-    value = value_of(words[at].text, language.decimal)
+    end = _decimals_end(words, at, language) or at + 1
+    written = "".join(word.text for word in words[at:end])
+    value = value_of(written, "," if end > at + 1 else language.decimal)
     if value is None:
         return None
-    end = at + 1
     if (part := _fraction_in_digits(words, at)) is not None:
         return Number(part, at + 3, digits=True)
     if end < len(words) and words[end].tight and words[end].kind == "word":
@@ -157,6 +165,36 @@ def _read_digits(words: Sequence[Word], at: int, language: Language) -> Number |
     if mixed is not None:
         return _scaled(Number(value + mixed[0], mixed[1], digits=True), words, language)
     return _scaled(Number(value, end, digits=True), words, language)
+
+
+def _decimals_end(words: Sequence[Word], at: int, language: Language) -> int:
+    """Return the index behind "7,5" before a unit, where a comma groups digits; else 0.
+
+    Without a unit it may be two numbers: "the mean of 7,5". With three figures it is thousands.
+    """
+    end = at + 3
+    if language.decimal == "," or end > len(words) or words[at + 1].text != ",":
+        return 0
+    whole, part = words[at].text, words[at + 2].text
+    behind = words[end].text if end < len(words) else ""
+    tight = words[at + 1].tight and words[at + 2].tight
+    if not (tight and whole.isdecimal() and part.isdecimal()) or behind == ",":
+        return 0
+    if at > 1 and words[at - 1].text == "," and words[at].tight:
+        return 0  # a row of numbers
+    of_unit = (
+        language.phrases("units"), symbols(), language.phrases("money"),
+        language.phrases("percent", "words"),
+    )  # fmt: skip
+    before = words[at - 1].text if at else ""
+    signed = not {behind, before}.isdisjoint({*SIGNS, "%"})
+    return end if signed or any(known.match(words, end) for known in of_unit) else 0
+
+
+@cache
+def symbols() -> Phrases:
+    """Return the symbols that all languages share: km, kg, °C."""
+    return Phrases({fold(name): unit for name, unit in names("units").items() if name.strip("'\"")})
 
 
 def _fraction_in_digits(words: Sequence[Word], at: int) -> Fraction | None:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.method.text import words as word_set
 from bat_os.natives.names import names
-from bat_os.sentence.language import Phrases, fold
-from bat_os.sentence.numerals import MINUS, Number, plain, read_half
+from bat_os.sentence.numerals import MINUS, SIGNS, Number, plain, read_half, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     Found = tuple[list[Value], int]
 
-# Signs of currencies; those of several countries mean the one that most people use.
-SIGNS: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB"}
 CODES: Final = word_set(
     "USD EUR GBP JPY CHF CAD AUD NZD CNY INR SEK NOK DKK PLN CZK HUF RON TRY BRL MXN ZAR KRW SGD "
     "HKD THB ILS RUB UAH ARS CLP COP PEN"
@@ -320,7 +317,7 @@ def _one_unit(
     word = words[at]
     if after is not None and after.digits and word.tight and word.low in _FEET | _INCHES:
         return ("foot" if word.low in _FEET else "inch"), at + 1
-    match = page.language.phrases("units").match(words, at) or _symbols().match(words, at)
+    match = page.language.phrases("units").match(words, at) or symbols().match(words, at)
     if match is None or word.kind == "literal" or (after and _is_decade(after, word)):
         return None
     name, end = match
@@ -366,12 +363,6 @@ def _is_preposition(page: Page, at: int, word: Word) -> bool:
         return False
     behind = page.words[at + 1] if at + 1 < len(page.words) else None
     return behind is not None and behind.kind != "mark" and behind.low not in to
-
-
-@cache
-def _symbols() -> Phrases:
-    """Return the symbols that all languages share: km, kg, °C."""
-    return Phrases({fold(name): unit for name, unit in names("units").items() if name.strip("'\"")})
 
 
 def settle_degrees(values: list[Value]) -> list[Value]:

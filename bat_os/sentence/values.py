@@ -48,11 +48,16 @@ class Page:
 
     def number(self, at: int) -> Number | None:
         """Return the number that begins at the word ``at``; it is read once."""
-        if at >= len(self.words):
+        if at >= len(self.words) or self._subtracts(at):
             return None
         if at not in self._numbers:
             self._numbers[at] = read_number(self.words, at, self.language)
         return self._numbers[at]
+
+    def _subtracts(self, at: int) -> bool:
+        """Return whether "minus" at ``at`` takes from a value: it is no sign, too."""
+        negative = self.language.phrases("numbers", "negative").match(self.words, at)
+        return negative is not None and self.follows_value(at)
 
     def whole(self, at: int) -> Number | None:
         """Return the whole number that begins at the word ``at``, without a part behind it."""

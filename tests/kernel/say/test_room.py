@@ -204,3 +204,45 @@ async def test_no_step_of_the_loop_grows_with_a_sentence(said, word):
         with LongestStep() as step, contextlib.suppress(ArgumentsError, TooLargeError):
             await said(text)
         assert step.most < MOST_CALLS, text[:40]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "what weekday is 31 April 2027?",
+        "what weekday is April 31?",
+        "what weekday is the 31st of April?",
+        "how many days until February 30?",
+        "Welcher Wochentag ist der 31. April 2027?",
+        "Quel jour de la semaine est le 31 avril 2027 ?",
+        "¿Qué día de la semana es el 31 de abril de 2027?",
+    ],
+)
+async def test_a_day_that_a_month_does_not_have_is_no_other_day(said, sentence):
+    body = await said(sentence)
+    assert body["kind"] in ("asked", "unable"), body
+
+
+async def test_two_figures_behind_a_month_are_a_year(said):
+    body = await said("what weekday was 12 May 68?")
+    assert (body["kind"], body["value"]) == ("computed", "Sunday")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("convert 7,5 km to metres", 7500),
+        ("what is 12,5% of 80?", 10),
+        ("what time is 8:15 minus 2 hours?", "06:15"),
+        ("Wie viel Uhr ist 8:15 minus 2 Stunden?", "06:15"),
+    ],
+)
+async def test_a_comma_before_decimals_and_a_minus_count_once(said, sentence, value):
+    body = await said(sentence)
+    assert body["kind"] != "computed" or body["value"] == value, body
+    assert body["kind"] in ("computed", "asked", "unable"), body
+
+
+async def test_what_is_counted_keeps_its_decimals(said):
+    body = await said("log 7,5 km of swimming")
+    assert "7.5 " in body["text"], body
