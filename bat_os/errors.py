@@ -40,6 +40,7 @@
         ResourceError            something that we need is not there
             BusyError                the queue is full; come back later
             WorldError               a server or program outside does not answer as it should
+            LimitError               a program that was granted took more than it may
             CellError                learned code failed in its cell
             CellUnavailableError     learned code cannot be confined on this machine
             ServerError              a server that was granted failed, or did not answer
@@ -339,6 +340,16 @@ class WorldError(ResourceError):
 
     code = "WORLD_UNAVAILABLE"
     retryable = True
+
+
+class LimitError(ResourceError):
+    """A program that a person granted took more than it may.
+
+    ``details["limit"]`` is one of ``memory``, ``processes``, ``file`` (the size of one) and
+    ``seconds`` (of a processor).
+    """
+
+    code = "LIMIT_EXCEEDED"
 
 
 class CellError(ResourceError):

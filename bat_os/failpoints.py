@@ -27,6 +27,8 @@ NAMES: Final = (
     "accept.before",  # briefs have come, and are not stored
     "accept.stored",  # stored; their askers do not know it yet
     "accept.told",  # the acknowledgement is on its way
+    "answer.before",  # the answer to a request with a key is made, and nothing is committed
+    "answer.stored",  # what it tells of is committed with it; the asker does not know yet
     "schedule.before",  # a moment is due, and is not taken
     "schedule.taken",  # taken: what it runs is accepted, or what it says is laid down
     "schedule.ran",  # a run has ended, and nobody was told

@@ -20,6 +20,7 @@ import re
 import string
 import sys
 from argparse import SUPPRESS
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -50,7 +51,7 @@ Text = str | tuple[str, str]  # a template, or its singular and plural
 # Methods and functions that show a text, and which of their arguments are texts.
 SHOWN: Final = {
     "note": 1, "say": 1, "answer_of_ours": 1, "ok": 2, "warning": 3, "broken": 3, "Outcome": 4,
-    "begin": 1, "show": 2, "done": 1, "Place": 3, "refuse": 2, "translate": 1,
+    "begin": 1, "show": 2, "done": 1, "Place": 4, "refuse": 2, "translate": 1,
 }  # fmt: skip
 # What makes texts for people; any other module only raises errors.
 SHOWING: Final = ("bat_os/cli/", "bat_os/kernel/idle", "bat_os/core/choosing.py")
@@ -335,6 +336,7 @@ def _assigned(scope: ast.AST) -> dict[str, list[ast.expr]]:
     return found
 
 
+@cache
 def read_code() -> dict[Text, list[tuple[str, int]]]:
     """Return each message of the code, with the places where it is said."""
     found: dict[Text, list[tuple[str, int]]] = {}

@@ -18,6 +18,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -25,8 +27,9 @@ from tests.nearest import SMOKE, choose, find_changes, rank, read_seconds  # noq
 
 TOOLS = Path(sys.executable).parent  # of the virtual environment; not resolved
 SHELLCHECK = str(TOOLS / ("shellcheck.exe" if sys.platform == "win32" else "shellcheck"))
-# That share the tests, and so many for a core: a third of the time a test waits for a process.
-PROCESSES, A_CORE = 3, 2
+# That share the tests, and so many for a core: half of the time a test waits for a process.
+PROCESSES, A_CORE = 4, 2
+EACH = 2 << 30  # bytes of memory that one may need
 QUICK = (
     75.0  # seconds of each of two processes; the gates and the start take the rest of two minutes
 )
@@ -80,7 +83,8 @@ def share(options: list[str]) -> list[str]:
     """
     if any(not one.startswith("--times") for one in options):
         return []
-    processes = min(PROCESSES, A_CORE * (os.cpu_count() or 1))
+    room = psutil.virtual_memory().total // EACH
+    processes = max(1, min(PROCESSES, A_CORE * (os.cpu_count() or 1), room))
     return ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 

@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 import signal
 
@@ -24,6 +25,12 @@ SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "de
 settings.register_profile("shared", max_examples=20, **SHARED)
 settings.register_profile("long", max_examples=200, **SHARED)
 settings.load_profile("shared")
+
+
+def pytest_collection_finish():
+    """Keep what is there now out of every later search for garbage: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -6,12 +6,15 @@ asyncio ask a server for the process, which has imported everything already and 
 is a true child of the test (parent, signals and exit status are as ever), has the arguments,
 environment, streams and session that the call names, and runs the script as ``__main__``. What
 cannot be handed on, such as another locale, takes the usual way; so does all but Linux.
+
+``TRAINER`` is the same for programs that work with torch, whose imports take five seconds.
 """
 
 import atexit
 import contextlib
 import ctypes
 import fcntl
+import gc
 import importlib
 import inspect
 import io
@@ -37,6 +40,7 @@ IMPORTED = (
     "cryptography.hazmat.primitives.asymmetric.ed25519", "pkgutil", "pytest", "rich.console",
     "snowballstemmer",
 )  # fmt: skip
+HEAVY = ("bat_os.training.checkpoints", "bat_os.training.learning")
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_", "OPENBLAS_", "OMP_")
 CAN_FORK = (sys.platform, platform.machine()) == ("linux", "x86_64")
 CLONE = 56  # the number of the system call, on x86_64
@@ -51,10 +55,16 @@ class Warm(str):
     __slots__ = ()
 
 
-PYTHON = Warm(sys.executable)
+class Heavy(Warm):
+    """The same; the fork has imported torch, too."""
+
+    __slots__ = ()
+
+
+PYTHON, TRAINER = Warm(sys.executable), Heavy(sys.executable)
 _spawn = subprocess.Popen._execute_child
 _lock = threading.Lock()
-_servers = []
+_servers = {}
 
 
 def take_terminal():
@@ -71,6 +81,7 @@ def _execute_child(process, *given):
         return _spawn(process, *given)
     unusual = [call["shell"], call["pass_fds"], not call["close_fds"]]
     unusual += [call["preexec_fn"] not in (None, take_terminal), not CAN_FORK]
+    unusual += [str(command[1]).startswith("-") and command[1] not in ("-m", "-c")]
     if any(unusual) or _read_at_start(environ) != _read_at_start(os.environ):
         return _spawn(process, *given)
     ends = call["p2cread"], call["c2pwrite"], call["errwrite"]
@@ -78,7 +89,7 @@ def _execute_child(process, *given):
     session = call["start_new_session"], call["preexec_fn"] is take_terminal
     words, folder = [os.fspath(word) for word in command[1:]], call["cwd"] or Path.cwd()
     with _lock:
-        server = _start_server()
+        server = _start_server(isinstance(command[0], Heavy))
         socket.send_fds(server, [pickle.dumps((words, folder, environ, *session))], fds)
         process.pid = int(server.recv(32))
     process._child_created = True
@@ -91,31 +102,35 @@ def _read_at_start(environ):
     return {key: text for key, text in environ.items() if key.startswith(AT_START)}
 
 
-def _start_server():
-    """Return the socket of this process's server, which ends with it."""
-    if not _servers:
+def _start_server(heavy):
+    """Return the socket of a server of this process, which ends with it."""
+    if heavy not in _servers:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             server = subprocess.Popen(
-                [sys.executable, "-m", "tests.forks", str(its.fileno())],
+                [str(PYTHON), "-m", "tests.forks", str(its.fileno()), *["heavy"] * heavy],
                 cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()],
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
-        _servers.extend((ours, server))
-        atexit.register(_end_server)
-    return _servers[0]
+        _servers[heavy] = ours
+        atexit.register(_end_server, ours, server)
+    return _servers[heavy]
 
 
-def _end_server():
-    _servers[0].close()
-    _servers[1].wait()
+def _end_server(ours, server):
+    ours.close()
+    server.wait()
 
 
-def _serve(ours):
+def _serve(ours, *, heavy):
     """Fork once per message; return its words in the child, and None at the end of the tests."""
-    for name in IMPORTED:
+    if heavy:
+        importlib.import_module("bat_os.engines.base").prepare(1)
+    for name in HEAVY if heavy else IMPORTED:
         importlib.import_module(name)
     importlib.import_module("bat_os.app.library").read_seeds()  # which are kept
+    gc.collect()
+    gc.freeze()  # else each fork looks through it all, and copies it for that
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a thread cannot be forked"
     while True:
         message, fds, _, _ = socket.recv_fds(ours, LARGEST, 3)
@@ -213,7 +228,7 @@ def _run(words):
 
 
 if __name__ == "__main__":
-    _words = _serve(socket.socket(fileno=int(sys.argv[1])))
+    _words = _serve(socket.socket(fileno=int(sys.argv[1])), heavy=len(sys.argv) > 2)
     if _words is not None:
         _open_streams()
         _run(_words)

@@ -76,7 +76,7 @@ def test_the_pins_agree_with_what_the_packages_require():
 
 @pytest.mark.system
 async def test_the_commands_of_the_readme_work(serving, tmp_path):
-    source = 'def report_current_system_time(self):\n    """Tell it."""\n    return "now"\n'
+    source = 'def wrap_word_in_stars(self, text):\n    """Wrap it."""\n    return f"*{text}*"\n'
     async with serving.client() as kernel:
         await kernel.request("teach", target="genesis_obj", body={"source": source})
     lines = re.findall(r"^    \./run\.sh (.*?)(?:  +#.*)?$", README, re.MULTILINE)

@@ -83,11 +83,8 @@ class ChosenCell:
 
 
 _ATTACKS: Final = Path(__file__).with_name("attacks.toml")
-_LOOP: Final = """
-def m(self):
-    while True:
-        pass
-"""
+LOOPS: Final = 0.05  # seconds after which a method that loops has to be ended; every start pays
+_LOOP: Final = "def m(self):\n    while True:\n        pass\n"
 
 
 def _read_attacks(kind: str) -> dict[str, str]:
@@ -100,7 +97,7 @@ async def run_attacks(cell: Cell, kind: Literal["python", "monty"]) -> dict[str,
     """Return ``{"ok": bool, "held": [name], "through": [name]}``, and after all that a sum."""
     held: list[str] = []
     through: list[str] = []
-    looping = asyncio.ensure_future(_run(cell, _LOOP, deadline=0.2))  # beside the others
+    looping = asyncio.ensure_future(_run(cell, _LOOP, deadline=LOOPS))  # beside the others
     try:
         for name, source in _read_attacks(kind).items():
             answer = await _run(cell, source)

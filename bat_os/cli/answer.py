@@ -39,6 +39,7 @@ class Place:
     choose: str
     confirm: str
     undo: str = ""  # with {undo}, the sentence
+    agree: str = ""  # to a question for a yes or a no; as ``choose`` without it
 
 
 ALONE: Final = Place(
@@ -49,6 +50,7 @@ IN_CHAT: Final = Place(
     'say a number, or what you mean; "no" drops it',
     'say "yes", or "no, 57.8" with the right answer',
     'to take it back: "{undo}"',
+    'say "yes" or "no"',
 )
 
 
@@ -59,6 +61,7 @@ def place_of(session: str) -> Place:
         f'answer with {again} "1", or in words',
         f'confirm with {again} "yes", or correct it with {again} "no, 57.8"',
         f'to take it back: {again} "{{undo}}"',
+        f'answer with {again} "yes" or "no"',
     )
 
 
@@ -113,7 +116,8 @@ def notes_on(body: Mapping[str, Any], place: Place = ALONE) -> Iterator[str]:
     if kind == "guess":
         yield say(place.confirm)
     elif body.get("choices") or body.get("needs") in _IN_WORDS:
-        yield say(place.choose)
+        agrees = body.get("needs") == "confirmation" and not body.get("choices")
+        yield say((agrees and place.agree) or place.choose)
     if news := body.get("news"):
         yield str(news)
 

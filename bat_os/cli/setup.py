@@ -20,7 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -48,6 +48,7 @@ LOWEST: Final = 19
 LONGEST: Final = 160  # characters of a line of the installer
 NEWS: Final = ("Collecting ", "Downloading ", "Building ", "Installing ")
 _PIN: Final = re.compile(r"([\w.-]+)(?:\[[^]]*\])?==([\w.]+)")
+_HASHED: Final = re.compile(r"^([\w.-]+)==([\w.]+) ", re.MULTILINE)  # a pin, and its hashes
 _UNLIKE: Final = re.compile(r"[-_.]+")  # what pip writes as one dash in a name
 _NO_VENV: Final = "BAT OS needs a virtual environment of its own: install it with pipx or uv."
 
@@ -192,12 +193,15 @@ class Setup:
         first, models, rest, tools = (
             bat_os.find_shipped(f"{name}.txt", self._root) for name in names
         )
-        words = ("--no-compile", "-r", str(first))  # most modules are never imported
+        few = ("--no-compile",)  # most modules are never imported
         steps = [
-            Step("libraries", "libraries", words, first.read_text("utf-8")),
-            Step("models", "models", ("--no-compile", "--no-deps", "-r", str(models)),
-                 models.read_text("utf-8")),
-        ]  # fmt: skip
+            Step("libraries", "libraries", few, first.read_text("utf-8")),
+            Step("models", "models", (*few, "--no-deps"), models.read_text("utf-8")),
+        ]
+        steps = [
+            replace(step, arguments=(*step.arguments, *self._list_of(step, path)))
+            for step, path in zip(steps, (first, models), strict=True)
+        ]
         if scope != "first":
             text = rest.read_text("utf-8")
             torch = tuple(line.strip() for line in text.splitlines() if line.startswith("torch=="))
@@ -209,6 +213,14 @@ class Setup:
         if scope == "tests":
             steps.append(Step("tests", "test tools", ("-r", str(tools)), tools.read_text("utf-8")))
         return [step for step in steps if step.arguments]
+
+    def _list_of(self, step: Step, path: Path) -> tuple[str, ...]:
+        """Return what pip is to read: with the hash of each file, if the packages are those."""
+        hashed = bat_os.find_shipped(f"deploy/hashes/{path.name}", self._root)
+        known = _HASHED.findall(hashed.read_text("utf-8")) if hashed.is_file() else []
+        if step.pins and step.pins.items() <= {_name(name): at for name, at in known}.items():
+            return "--require-hashes", "-r", str(hashed)
+        return "-r", str(path)
 
     def _infos(self) -> list[Path]:
         folder = "Lib/site-packages" if WINDOWS else "lib/python3.*/site-packages"

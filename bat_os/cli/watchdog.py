@@ -295,14 +295,19 @@ def _describe_progress(health: dict[str, Any], status: Status | None) -> str:
 
 def _explain(progress: Progress, reason: str, log: Path) -> int:
     """Say why there is no kernel: by its own message, or by the end of a log; return 1."""
-    last = "".join(tail(log, lines=1))
-    if last.startswith(LAST_WORDS):
-        progress.say(f"BAT OS did not start: {last.removeprefix(LAST_WORDS)}")
+    if last := _last_words(log):
+        progress.say(f"BAT OS did not start: {last}")
         return EXIT_FAILED
     progress.say(f"BAT OS did not start: {reason}. The end of {log}:")
     for line in tail(log, lines=15):
         progress.say(f"  {line}")
     return EXIT_FAILED
+
+
+def _last_words(log: Path) -> str:
+    """Return what the daemon said when it ended for a reason of its own, or ""."""
+    last = "".join(tail(log, lines=1))
+    return last.removeprefix(LAST_WORDS) if last.startswith(LAST_WORDS) else ""
 
 
 def stop(home: Home) -> int:
@@ -373,6 +378,8 @@ def show_status(home: Home) -> int:
         print(translate("BAT OS is not running."))
         if status is not None and status.reason:
             print(translate(f"  last     {status.reason}, {_local(status.since)}"))
+        if why := _last_words(home.kernel_log):
+            print(translate(f"  because  {why}"))
     else:
         state, since = translate(status.state), _local(status.since)
         print(translate(f"BAT OS {status.version} is {state} since {since}."))

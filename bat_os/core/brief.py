@@ -77,7 +77,7 @@ class Brief:
         )
 
 
-MAX_GOAL: Final = 2_000  # characters of a wish that its sentence for people is made of
+MAX_GOAL: Final = 2_000  # characters of a wish that its sentence and its names are made of
 _FIELDS: Final = tuple(field.name for field in fields(Brief))
 
 
@@ -101,11 +101,11 @@ def parameters(brief: Brief) -> tuple[str, ...]:
     One number is ``number``; two are ``a`` and ``b``; a list of numbers is ``numbers``. Where the
     wish names them, they are called that.
     """
-    nouns = [_noun(value) for value in brief.args]
+    nouns, wish = [_noun(value) for value in brief.args], brief.text[:MAX_GOAL]
     texts = [value for value in brief.args if type(value) is str]
     given = {
-        "text": iter(name_texts(brief.text, texts)),
-        "number": iter(name_numbers(brief.text, nouns.count("number"))),
+        "text": iter(name_texts(wish, texts)),
+        "number": iter(name_numbers(wish, nouns.count("number"))),
     }
     nouns = [next(given[noun], noun) if noun in given else noun for noun in nouns]
     names: list[str] = []

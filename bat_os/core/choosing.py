@@ -64,6 +64,7 @@ class Verdict:
     votes: float = 0.0  # the same, with the known functions that agree
     same_on_probes: int = 0  # candidates with the same answer to the other arguments, too
     lacks: str = ""  # what the cell's Python does not have and the candidate needs
+    reaches_out: bool = False  # the audit refused it for what it would reach outside of its call
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data for the mission's record."""
@@ -82,6 +83,13 @@ class Choice:
     verdicts: tuple[Verdict, ...] = ()  # all of them, with their votes
     # when unsure, the best candidates of up to RIVALS different answers
     rivals: tuple[Verdict, ...] = ()
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What the audit refused most of the written candidates for; () if it refused fewer."""
+        written = [v for v in self.verdicts if not v.known]
+        lines = [v.problem for v in written if v.reaches_out]
+        return tuple(dict.fromkeys(lines)) if 2 * len(lines) > len(written) else ()
 
 
 def choose(

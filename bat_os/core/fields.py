@@ -209,6 +209,8 @@ class Verb:
     # it ``reads`` and changes nothing; with ``past`` it can also be asked of another moment, with
     # ``at``
     access: Literal["writes", "reads", "past"] = "writes"
+    # it keeps what it has done as it goes: a request with a key that was killed does what is left
+    in_steps: bool = False
     # what a caller from outside has to be allowed. "": ``read`` for what reads; what writes, as it
     # opens a path of the caller's, ends the daemon or copies the image, cannot be asked for from
     # outside. ``stream``: nor can this, which has a route of its own there

@@ -86,6 +86,7 @@ IDLE_VERBS: Final = (
              "next run, or how far this one is. `runs`: the newest first, with what each gate "
              "found. `taken`: one that waited for a yes. `written`: methods that were "
              "written through the adapter that is undone.",
-        examples=("", "start", "stop", "runs", "take 3", "undo 3"), seconds=MINUTES, scope="own"),
+        examples=("", "start", "stop", "runs", "take 3", "undo 3"),
+        seconds=MINUTES, scope="own", in_steps=True),
 )
 # fmt: on

@@ -167,7 +167,7 @@ OBJECT_VERBS: Final = (
         Field("folder", "path", "a new folder", required=True),),
         reply="folder counts:map left:texts",
         note="`counts`: by kind; `left`: what stayed behind, and why.",
-        on="wire", seconds=LONG),
+        on="wire", seconds=LONG, in_steps=True),
     Verb("import", "install what was exported", (
         Field("text", "file", "what export wrote", "file?", required=True),
         Field("all", "text", "import what export --all wrote; what is here already stays",
@@ -185,7 +185,7 @@ OBJECT_VERBS: Final = (
         reply="folder carried:map left:texts",
         note="Before it, an `event` with `text` now and then. `carried`: how many, by kind; "
              "`left`: what could not be carried, and why.",
-        on="wire", seconds=LONG),
+        on="wire", seconds=LONG, in_steps=True),
     Verb("cherry-pick", "take a method over from another image", (
         Field("mind", "text", "home of another image, or name of a fork of this one", "mind"),
         Field("what", "text", "the method there", "what", shown="OBJECT.SELECTOR"),
@@ -202,7 +202,7 @@ OBJECT_VERBS: Final = (
         reply="answer:{type:any body:any} diff:{from:any to:any transactions:any} seconds:num "
               "source kept:map",
         note="Before it, an `event` per state.",
-        examples=("genesis_obj double 21",), seconds=LONG, scope="learn"),
+        examples=("genesis_obj double 21",), seconds=LONG, scope="learn", in_steps=True),
 )
 HISTORY_VERBS: Final = (
     Verb("why", "say where a method or an adapter comes from, and what became of it", (

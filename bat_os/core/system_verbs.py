@@ -106,7 +106,7 @@ KNOWLEDGE_VERBS: Final = (
         reply="doc_id passages:count changed:flag",
         prints="learned:[title doc_id passages:count changed:flag] skipped:[path:any reason:any "
                "count:any] watched?:[path number:count granted] exit_status:count",
-        note="Before it, an `event` with `text` now and then.",
+        note="Before it, an `event` with `text` now and then.", in_steps=True,
         examples=("notes.md", "~/papers", "~/notes --watch", "-"), seconds=LONG, scope="teach"),
     Verb("search", "search the knowledge catalog", (
         Field("text", "words", "a question, or words", "words+", required=True, most=MAX_TEXT),
@@ -135,7 +135,7 @@ KNOWLEDGE_VERBS: Final = (
     Verb("reindex", "make all vectors anew, after a change of the embedding model",
         reply="documents:count",
         note="Before it, an `event` with `text` now and then.",
-        examples=("",), seconds=LONG, scope="teach"),
+        examples=("",), seconds=LONG, scope="teach", in_steps=True),
     Verb("discuss", "have ROBIN and BRICK answer a question, from what was learned", (
         Field("text", "words", "a question, in words", "question+", required=True, most=1000),
         Field("seed", "whole", "another one gives another answer", "--seed", 0, least=0,
@@ -276,7 +276,7 @@ SYSTEM_VERBS: Final = (
         note="`damaged`: the SHA-256 of stored files that the image refers to and that are missing "
              "or not what came in, and `record` with the id of an object whose record has a "
              "damaged head; with any, the exit status is 1.",
-        examples=("/safe/place", "/safe/place --verify"), seconds=LONG),
+        examples=("/safe/place", "/safe/place --verify"), seconds=LONG, in_steps=True),
     Verb("restore", "make a home of a backup or archive", (
         Field("backup", "path", "folder of a backup, or file of an archive", "backup"),
         Field("target", "path", "the home to make", "target", shown="home"),
@@ -291,9 +291,9 @@ SYSTEM_VERBS: Final = (
         reply="kind at:num file reason sha256:sha size:count holds:count tid damaged:list",
         prints="kind at:num file reason sha256:sha size:count holds:count tid damaged:list "
                "exit_status:count",
-        note="It is the chronicle's entry; `damaged` as in `backup`.",
+        note="It is the chronicle's entry; `damaged` as in `backup`.", in_steps=True,
         examples=('/safe/mind-2026.tar.gz --reason "before the big change"',), seconds=LONG),
-    Verb("chronicle", "list archives, forks and packs",
+    Verb("chronicle", "list archives, backups, forks and packs",
         reply="chronicle:[kind at:num]",
         note="Oldest first.",
         examples=("",), access="reads", seconds=LONG),
@@ -301,11 +301,11 @@ SYSTEM_VERBS: Final = (
         Field("name", "text", "letters, digits, _ and -", "name", required=True),
         Field("at", "moment", "as the image was: '2 hours ago'", "--at", shown="WHEN"),
         Field("drop", "flag", "remove the fork and all it learned", "--drop", place="client")),
-        reply="name home tid image_id seconds:num",
+        reply="name home tid image_id seconds:num", in_steps=True,
         examples=("trial", 'yesterday --at "1 day ago"', "trial --drop"), seconds=LONG),
     Verb("fork.drop", "remove a fork and all it learned", (
         Field("name", "text", "of the fork", required=True),),
-        reply="name dropped:flag",
+        reply="name dropped:flag", in_steps=True,
         on="wire"),
     Verb("forks", "list the forks",
         reply="forks:list",
@@ -320,7 +320,7 @@ SYSTEM_VERBS: Final = (
               "--auto", choices=("on", "off"), place="client")),
         reply="kind at:num days:num before:count after:count blobs:count seconds:num",
         note="With `policy`, the whole `policy`.",
-        examples=("--days 7",), seconds=LONG),
+        examples=("--days 7",), seconds=LONG, in_steps=True),
     Verb("space", "say what takes the room",
         reply="file:count kinds:map",
         note="Also `history`, `blobs`, `frozen`, `forks`, `free`, `policy`.",
@@ -333,16 +333,16 @@ SYSTEM_VERBS: Final = (
         Field("yes", "flag", "remove them; cannot be undone", "--yes")),
         reply="erased:flag places:[kind what fate] more:count past:{records:count since:num} "
               "files:texts elsewhere:[what remove] left:texts",
-        note="`elsewhere`: forks, backups and archives that hold them and are not touched.",
+        note="`elsewhere`: forks and copies that hold them, or may, and are not touched.",
         examples=('"my sister\'s birthday"', '"my sister\'s birthday" --yes',
                   "--id robot_obj.note --yes"),
-        seconds=LONG, scope="person"),
+        seconds=LONG, scope="person", in_steps=True),
     Verb("verify", "compare all that is stored with its SHA-256; status 1: damaged",
         reply="checked:map damaged:list quarantined:list",
         prints="checked:map damaged:list quarantined:list exit_status:count",
         note="An `event` with `text` now and then. `checked`: kind and how many; of what is "
              "damaged `kind`, `key`, `what`, `why`, `advice`.",
-        examples=("",), seconds=LONG, scope="own"),
+        examples=("",), seconds=LONG, scope="own", in_steps=True),
     Verb("models", "list the models, or change which there are", (
         Field("action", "text",
               "choose [NAME]: what the personas think with; fit: which profiles suit this "
@@ -366,13 +366,13 @@ SYSTEM_VERBS: Final = (
         _MODEL,
         Field("source", "text", "folder, GGUF file, hub id, `package:NAME`, `at:WHEN`")),
         note="An `event` with `text` per step; the answer is what is known of the model.",
-        on="wire"),
+        on="wire", in_steps=True),
     Verb("models.exam", "measure what a model can do, again if need be", (
         _MODEL,),
         reply="exam:map",
         note="It runs in the background and gives way to everything else; `models` shows how far "
              "it has come, and the figures. `failed` in `exam`: model and why it has none.",
-        on="wire", scope="own"),
+        on="wire", scope="own", in_steps=True),
     Verb("models.cancel", "end an intake that this session began, or an exam", (
         _MODEL,
         Field("what", "text", "`exam`: its exam, else the intake", choices=("", "exam"))),

@@ -4,6 +4,7 @@
                         > code, tables: whole, up to a limit           > assemble > chunks
 
     Markdown     prose between headings, each fenced code block, each table
+    pairs        each answer whole, under its question as a heading
     Python       each top-level function and class, and what is between them
     other code   runs of lines that begin at the left margin after a blank line
 
@@ -21,11 +22,13 @@ import re
 import warnings
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import numpy as np
 
-from bat_os.core import syntax
+from bat_os.core import schema, syntax
+from bat_os.core.schema import Record
+from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +46,16 @@ _SENTENCE_END: Final = re.compile(r"[.!?:;\u2026][\"')\]\u201d\u00bb]*\Z")
 
 # Code and tables stay whole up to here; the embedding model reads about half of it.
 WHOLE_CHARS: Final = 2_000
+
+
+# Form of a document whose lines are JSON with a prompt and its response.
+PAIRS: Final = "pairs"
+MAX_ANSWER: Final = 100_000  # characters
+
+
+class _Pair(Record, frozen=True, forbid_unknown_fields=False):
+    prompt: Annotated[str, schema.text(WHOLE_CHARS, filled=True)]
+    response: Annotated[str, schema.text(MAX_ANSWER, filled=True)]
 
 
 class Chunk(NamedTuple):
@@ -251,16 +264,35 @@ def split_blocks(text: str, form: str = "text", language: str = "") -> list[Bloc
 
     Args:
         text: The whole document.
-        form: ``markdown``, ``code``, or anything else for plain text.
+        form: ``markdown``, ``code``, PAIRS, or anything else for plain text.
         language: Of code, ``"python"``.
     """
-    if form == "markdown":
+    pairs = read_pairs(text) if form == PAIRS else []
+    if pairs:
+        blocks = iter([Block(answer, question, whole=True) for question, answer in pairs])
+    elif form == "markdown":
         blocks = _markdown(text)
     elif form == "code":
         blocks = _code(text, language)
     else:
         blocks = iter((Block(text),))
     return [block for block in blocks if block.text.strip()]
+
+
+def read_pairs(text: str) -> list[tuple[str, str]]:
+    """Return the questions and answers of a text whose lines are pairs; [] of any other text.
+
+    >>> read_pairs('{"prompt": "Who is Ann?", "response": "The baker."}')
+    [('Who is Ann?', 'The baker.')]
+    """
+    pairs = []
+    for line in filter(str.strip, text.split("\n")):
+        try:
+            pair = schema.parse_json(line, _Pair, ArgumentsError, "a pair")
+        except ArgumentsError:
+            return []
+        pairs.append((" ".join(pair.prompt.split()), pair.response.strip()))
+    return pairs
 
 
 def _markdown(text: str) -> Iterator[Block]:

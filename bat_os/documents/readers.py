@@ -19,6 +19,7 @@ from itertools import accumulate, chain
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.documents.chunking import PAIRS, read_pairs
 from bat_os.documents.extract import extract
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, TooLargeError
 from bat_os.method.text import words
@@ -69,8 +70,8 @@ class Document:
     # standard input, where each text is a document of its own
     source: str
     kind: str = "document"  # of the catalog's kinds; always ``document`` here
-    # ``form`` (``text``, ``markdown``, ``code``), ``format`` (what the file was), and ``language``
-    # of code or ``pages`` of a PDF
+    # ``form`` (``text``, ``markdown``, ``code``, ``pairs``), ``format`` (what the file was), and
+    # ``language`` of code or ``pages`` of a PDF
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -162,7 +163,8 @@ def read_stdin() -> Document:
     if len(data) > MAX_BYTES:
         raise TooLargeError(f"standard input: more than {MAX_BYTES / 1e6:.0f} MB")
     text = _decoded(data, "standard input")
-    return Document(_first_line(text), text, "", meta={"form": "markdown", "format": "text"})
+    form = PAIRS if read_pairs(text) else "markdown"
+    return Document(_first_line(text), text, "", meta={"form": form, "format": "text"})
 
 
 def walk(folder: Path) -> Iterator[Path | Skipped]:
@@ -233,6 +235,8 @@ def line_of(lines: Sequence[int], passage: str, part: str) -> int:
 
 def _document(text: str, path: PurePath) -> Document:
     suffix, source = path.suffix.lower(), str(path)
+    if read_pairs(text):
+        return Document(path.name, text, source, meta={"form": PAIRS, "format": "text"})
     if suffix in _HTML:
         extracted = extract(text.encode("utf-8", "replace"), "html", source)
         meta = {"form": "markdown", "format": "html"}

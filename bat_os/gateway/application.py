@@ -145,9 +145,9 @@ class Gateway:
         await self.mcp.close()
 
     async def message(self, request: Request) -> Response:
-        """Accept a message in AURA's form; 202, or 200 within ``Prefer: wait=N`` seconds.
+        """Answer a message in AURA's form: 200 with the result if it is understood.
 
-        For a caller who may have nothing learned it is a turn, and the answer comes at once.
+        Else it is learned: 202 once that is stored, or 200 within ``Prefer: wait=N`` seconds.
         """
         may = demand(request, "send").scope
         said = await body_of(request)
@@ -165,10 +165,10 @@ class Gateway:
         }
         if not covers(may, "learn"):
             return reply(request, await self.ask(request, "send", **fields))
-        return await self._brief(request, fields)
+        return await self._send_or_learn(request, fields)
 
-    async def _brief(self, request: Request, fields: Mapping[str, Any]) -> Response:
-        """Answer with the mission once it is stored, or with its result if that comes in time."""
+    async def _send_or_learn(self, request: Request, fields: Mapping[str, Any]) -> Response:
+        """Answer with the result, or with the mission once it is stored if that comes first."""
         accepted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def hear(kind: str, body: Mapping[str, Any]) -> None:
@@ -176,7 +176,7 @@ class Gateway:
                 accepted.set_result(str(body["brief_id"]))
 
         key = key_of(request) or f"http:{caller_of(request).name}:{secrets.token_hex(12)}"
-        asked = self.link.request("brief", hear, ik=key, **identity_of(request), **fields)
+        asked = self.link.request("send", hear, ik=key, **identity_of(request), **fields)
         asking = asyncio.ensure_future(asked)
         # The mission goes on if the client leaves, and somebody has to hear how it ends.
         asking.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -184,7 +184,7 @@ class Gateway:
         wait = wait_of(request)
         if wait and not asking.done():
             await asyncio.wait((asking,), timeout=wait)
-        if not accepted.done() or (wait and asking.done()):
+        if not accepted.done() or (wait and asking.done()):  # understood, or learned in time
             body, headers = await asking, {"preference-applied": f"wait={wait:g}"} if wait else {}
             return reply(request, body, headers=headers)
         mission = accepted.result()

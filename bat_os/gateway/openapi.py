@@ -55,7 +55,8 @@ _QUERY: Final = {
 }  # fmt: skip
 _HEADERS: Final = {
     "message": ("Idempotency-Key", "Prefer"), "send": ("Idempotency-Key", "Batos-Session"),
-    "slot": ("If-Match",), "mission": ("If-None-Match",), "object": ("If-None-Match",),
+    "slot": ("If-Match", "Idempotency-Key"), "uploads": ("Idempotency-Key",),
+    "mission": ("If-None-Match",), "object": ("If-None-Match",),
     "mission_events": ("Last-Event-ID",), "events": ("Last-Event-ID",),
 }  # fmt: skip
 _OPENAI_ERROR: Final[dict[str, Any]] = {

@@ -20,6 +20,7 @@ import io
 import pickle
 import re
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import ZODB
@@ -32,7 +33,7 @@ from bat_os.core.values import ALIKE, MAX_DEPTH
 from bat_os.errors import BatError, DamagedError, ForbiddenClassError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
@@ -282,6 +283,7 @@ class CheckingConnection(Connection):
 
     committed = b""
     written: Any = ()  # objects it wrote; None for one that has left memory
+    _oids: list[bytes] | None = None  # those that ``give`` gives
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Connect as ZODB does; look at the keys of what other processes wrote."""
@@ -294,6 +296,34 @@ class CheckingConnection(Connection):
             return record if serial > self.db().opened else check_record(record), serial
 
         self._storage.load = checked
+
+    @contextmanager
+    def give(self, oids: list[bytes]) -> Iterator[None]:
+        """Give what is new these ids, in order; ids of what is new beyond them are added."""
+        self._oids, self._next = oids, iter(tuple(oids))
+        try:
+            yield
+        finally:
+            self._oids = None
+
+    def new_oid(self) -> bytes:
+        """Return the id of a new object."""
+        oid: bytes | None = None if self._oids is None else next(self._next, None)
+        if oid is None:
+            oid = super().new_oid()
+            if self._oids is not None:
+                self._oids.append(oid)
+        return oid
+
+    @property
+    def snapshot(self) -> bytes:
+        """Which transactions it sees; b"" where the storage keeps that to itself."""
+        return getattr(self._normal_storage, "_start", b"") or b""
+
+    @property
+    def has_changes(self) -> bool:
+        """True if something was changed since the transaction began, or its last savepoint."""
+        return any(obj._p_changed or obj._p_oid in self._added for obj in self._registered_objects)
 
     def tpc_finish(self, transaction: Any) -> Any:
         """Finish a commit; as ``Connection.tpc_finish``."""

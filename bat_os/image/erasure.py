@@ -3,7 +3,8 @@
 Everything that the root reaches is looked at as the bytes that are stored, so it does not matter
 what an object is for. What happens to one that holds the words depends on its class:
 
-    a mission, talk, fact or conversation    goes as a whole, and with it what is found by its key
+    a mission, talk, fact, conversation      goes as a whole, and with it what is found by its key
+    or stored answer
     a document                               goes if its name holds the words, and so does a fact of
                                              the catalog; else its passages lose them, and get new
                                              vectors later
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 # What stands in these trees is about what was said, and half of it would be about something else.
 WHOLE: Final = frozenset(
-    {"conversations", "experience", "facts", "proposals", "schedules", "talks"}
+    {"answers", "conversations", "experience", "facts", "proposals", "schedules", "talks"}
 )
 GONE: Final = "# The text of this version was erased.\n"
 _SEGMENT: Final = "bat_os.image.knowledge.shelf.Segment"

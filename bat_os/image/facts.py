@@ -17,6 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.image.knowledge.ranking import split_words
+from bat_os.sentence.language import find_language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,29 +76,40 @@ def describe(fact_id: str, text: str, told_at: float, values: Sequence[Value]) -
 
 def subject_of(text: str) -> str:
     """Return what the text says something about, or ""."""
-    found = _pattern("is").search(f" {text}")
+    found = _find_is(text)
     return text[: max(0, found.start() - 1)].strip() if found else ""
+
+
+def _subject_words(text: str) -> list[str]:
+    return words_of(subject_of(text), find_language(text))
+
+
+def _find_is(text: str) -> re.Match[str] | None:
+    """Return what stands between subject and the rest; in another language if need be."""
+    language = find_language(text)
+    return _pattern("is", language).search(f" {text}") or _pattern("is").search(f" {text}")
 
 
 def _rest_of(text: str) -> str:
     """Return what the text says of its subject, or ""."""
-    found = _pattern("is").search(f" {text}")
-    return text[found.end() - 1 :].strip(" .!") if found else ""
+    found = _find_is(text)
+    return text[found.end() - 1 :].strip() if found else ""
 
 
 def _place_of(text: str, values: Sequence[Value]) -> str:
     """Return the first place in a text, without a date or time behind it, or ""."""
     starts = [value.start for value in values if value.kind in ("date", "time", "number")]
-    at, found = 0, _pattern("at").search(text)
+    before = _pattern("at", find_language(text))
+    at, found = 0, before.search(text)
     while found is not None:
         at, end = found.span(1)
         end = min((start for start in starts if at <= start < end), default=end)
         words = text[at:end].split()
-        if words and _pattern("at").match(f"{words[-1]} ..."):
+        if words and before.match(f"{words[-1]} ..."):
             words.pop()
         if 0 < len(words) <= _PLACE_WORDS:
             return " ".join(words)
-        found = _pattern("at").search(text, at)
+        found = before.search(text, at)
     return ""
 
 
@@ -106,17 +118,18 @@ def is_yearly(text: str) -> bool:
     return _pattern("yearly").search(text) is not None
 
 
-def words_of(text: str) -> list[str]:
-    """Return the stems of the words that tell a text from another, each once."""
-    plain = _GENITIVE.sub(" ", text)
-    return list(
-        dict.fromkeys(_stem(word) for word in split_words(plain) if word not in _small_words())
-    )
+def words_of(text: str, language: str = "") -> list[str]:
+    """Return the stems of the words that tell a text from another, each once.
+
+    ``language`` is that of the whole, where the text is a part of one.
+    """
+    plain, small = _GENITIVE.sub(" ", text), _small_words(language or find_language(text))
+    return list(dict.fromkeys(_stem(word) for word in split_words(plain) if word not in small))
 
 
-def is_small(word: str) -> bool:
-    """Return whether a word is one that every text may have."""
-    return word.casefold() in _small_words() or not split_words(word)
+def is_small(word: str, language: str = "") -> bool:
+    """Return whether a word is one that every text of a language, or of any, may have."""
+    return word.casefold() in _small_words(language) or not split_words(word)
 
 
 def person_of(text: str) -> str:
@@ -169,7 +182,7 @@ def replaces(new: str, old: str) -> bool:
     """
     if is_same(new, old):
         return False
-    subjects = words_of(subject_of(new)), words_of(subject_of(old))
+    subjects = _subject_words(new), _subject_words(old)
     if subjects[0] and set(subjects[0]) == set(subjects[1]):
         return True
     gone = [token for token in _tokens(old) if token not in _tokens(new)]
@@ -208,12 +221,12 @@ def shorten(question: str, text: str, values: Sequence[Value]) -> str:
         return _only(text, values, ("date", "time"))
     if _pattern("many").search(question):
         return _only(text, values, ("number", "money", "percent"))
-    asked, subject, rest = words_of(question), words_of(subject_of(text)), _rest_of(text)
+    asked, subject, rest = words_of(question), _subject_words(text), _rest_of(text)
     if not rest or not set(asked) <= set(subject) or 2 * len(asked) <= len(subject):
         return ""
     is_dated = any(value.kind in ("date", "time") for value in values)
     fits = {
-        "where": not is_dated and _pattern("at").match(rest),
+        "where": not is_dated and _pattern("at", find_language(text)).match(rest),
         "who": not is_dated and any(word[:1].isupper() for word in rest.split()),
     }
     asked_for = [name for name in fits if _pattern(name).search(question)]
@@ -238,15 +251,22 @@ def _data() -> Mapping[str, Any]:
 
 
 @cache
-def _small_words() -> frozenset[str]:
-    return frozenset(_data()["small"].split())
+def _small_words(language: str) -> frozenset[str]:
+    return frozenset(_words("small", language))
+
+
+def _words(name: str, language: str) -> Sequence[str]:
+    """Return the words of a name in ``facts.toml``: of a language, or of all of them."""
+    data = _data()[name]
+    if isinstance(data, list):
+        return data
+    return " ".join([data[language]] if language in data else data.values()).split()
 
 
 @cache
-def _pattern(name: str) -> re.Pattern[str]:
+def _pattern(name: str, language: str = "") -> re.Pattern[str]:
     """Return what finds the words of a name in ``facts.toml``."""
-    data = _data()[name]
-    words = data.split() if isinstance(data, str) else data
+    words = _words(name, language)
     any_word = "|".join(map(re.escape, words))
     shapes = {
         "is": rf"\s(?:{any_word}|=)(?:\s+now)?(?:\s+(?:called|named))?\s",

@@ -88,11 +88,15 @@ def open_brief(
     mission_id: str,
     key: str,
     about: dict[str, Any],
+    asked: str = "",
 ) -> Record:
     """Store a brief, or find the one with the same key.
 
     A key whose mission failed in a way that may pass gets a new mission: a client that asks
     again with it wants another try. The failed one stays under its id.
+
+    ``asked`` is a digest of the request that the brief was made of, if it was made of one: the key
+    belongs to that, and what is made of it for another try may be another brief.
 
     ``about`` has ``session`` and ``accepted`` of a new mission. Another id than ``mission_id``
     comes back if the key was known.
@@ -100,13 +104,16 @@ def open_brief(
     sha256 = brief_digest(brief)
     if known := id_of(root, key):
         slots = stored(root, known).slots
-        if slots["sha256"] != sha256:
+        may_pass = _may_pass(slots)
+        is_asked_again = may_pass and asked and slots.get("asked") == asked
+        if slots["sha256"] != sha256 and not is_asked_again:
             raise KeyReusedError(f"the key {key!r} was used for another brief")
-        answer = slots["answer"] or {"type": ""}
-        if answer["type"] != "error" or not answer["body"].get("retryable"):
+        if not may_pass:
             return read(root, known)
     obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {"key": key, "sha256": sha256, **about, "attempts": 0, "answer": None}
+    if asked:
+        obj.slots["asked"] = asked
     owner = own(root, mission_id, obj)
     if owner:
         tree_of(root["keys"], shard_of(key))[key] = mission_id
@@ -165,6 +172,18 @@ def id_of(root: Mapping[str, Any], key: str) -> str:
     """Return the id of the mission that was asked for last with a key, or ""."""
     waiting = root["unfinished"].get("", {}).get(_KEY + key)
     return str(waiting or root["keys"].get(shard_of(key), {}).get(key, ""))
+
+
+def has_answer(root: Mapping[str, Any], key: str) -> bool:
+    """Return whether a key has a mission whose answer counts, or will."""
+    known = id_of(root, key)
+    return bool(known) and not _may_pass(stored(root, known).slots)
+
+
+def _may_pass(slots: Mapping[str, Any]) -> bool:
+    """Return whether a mission has failed for a reason that may pass."""
+    answer = slots["answer"] or {"type": ""}
+    return answer["type"] == "error" and bool(answer["body"].get("retryable"))
 
 
 def unfinished(root: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from persistent.mapping import PersistentMapping
 
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image import runs
-from bat_os.image.history import marks
+from bat_os.image.history.faults import failing
 from bat_os.image.objects import Method, object_of, tree_of
 
 if TYPE_CHECKING:
@@ -213,5 +213,5 @@ def _holds(root: Mapping[str, Any], rest: Mapping[str, Any]) -> bool:
         return False
     wanted = rest.get("while", "")
     if wanted == "failing":
-        return bool(marks.failing(root, method))
+        return bool(failing(root, method))
     return wanted != "provisional" or bool(method.status == wanted)

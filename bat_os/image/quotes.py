@@ -36,6 +36,7 @@ COVERED: Final = 0.6  # part of the words outside of the title that a sentence n
 LIKE: Final = 0.51  # the same for a sentence whose meaning is near the question's
 NEAR: Final = 0.2  # cosine that any answer has
 NEAR_TITLE: Final = 0.4  # of one whose question has no word but those of the title
+SAME: Final = 0.8  # of two questions that ask the same
 SURE: Final = 0.55  # of one that has a smaller part of the words, or none of its own
 _HEADING_WORDS: Final = 8
 _HEADING_CHARS: Final = 60
@@ -88,7 +89,7 @@ def ask(text: str, language: str = "en") -> Question:
     words: dict[str, float] = {}
     names = set()
     for at, word in enumerate(said):
-        if is_small(word) or word.casefold() in spoken or (not at and _is_misspelt(word)):
+        if is_small(word, language) or word.casefold() in spoken or (not at and _is_misspelt(word)):
             continue
         root = base_of(word, language)
         words[root] = LIGHT if _is_light(word) else 1.0
@@ -216,6 +217,14 @@ def is_answer(found: Match, cosine: float) -> bool:
     if found.all_above:
         return cosine >= (NEAR_TITLE if found.own else SURE)
     return found.covered >= (LIKE if cosine >= SURE else COVERED) and cosine >= NEAR
+
+
+def covers(question: Question, pair: str) -> bool:
+    """Return whether a pair, its question and its answer, has the words of a question."""
+    stems = _stems(pair, question.language)
+    found = {word: _best(word, stems) for word in question.words}
+    named = all(found[name] for name in question.names)
+    return named and _share(question.words, found) >= COVERED
 
 
 def has_answer(question: Question, line: Line, now: dt.datetime) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image.history import marks
 from bat_os.image.history.entries import learned
+from bat_os.image.history.faults import faults_of
 from bat_os.image.objects import Method, find, object_of, tree_of
 from bat_os.image.preferences import set_entry
 
@@ -161,7 +162,7 @@ def _why_stale(root: Mapping[str, Any], one: Mapping[str, Any]) -> str:
         return "it was recalled" if last and "recall" in last[0]["what"] else "it was unlearned"
     if method.current + 1 == one["version"] and marks.taint(root, method):
         return "it is tainted"
-    return "it failed in use" if marks.faults_of(root, method, one["version"]) else ""
+    return "it failed in use" if faults_of(root, method, one["version"]) else ""
 
 
 def written_through(root: Root, number: int) -> list[str]:

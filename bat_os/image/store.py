@@ -38,6 +38,7 @@ from bat_os.errors import (
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.opening import open_storage
 from bat_os.image.files.tail import TORN
+from bat_os.image.gathering import unit_of
 from bat_os.image.servers import (
     driver_errors,
     hide_password,
@@ -228,10 +229,12 @@ class ImageStore:
 
         Commits when ``work`` returns, aborts when it raises, and runs it again on a write
         conflict, so ``work`` must have no effect outside the image. Once begun, it runs to its
-        end even when the awaiting task is cancelled, which then ends only after it.
+        end even when the awaiting task is cancelled, which then ends only after it. In a unit of
+        work it is gathered and committed with the rest (``bat_os.image.unit_of_work``).
 
         Args:
-            work: Gets the image root; returns plain data, never a persistent object.
+            work: Gets the image root; returns plain data, never a persistent object. It reads no
+                clock for what it returns, and draws no lots: run again, it returns the same.
             note: Goes into the undo log; imperative, under 72 characters.
             mission: Id of the mission on whose behalf; kept in the transaction's metadata.
 
@@ -241,10 +244,28 @@ class ImageStore:
             StorageError: The storage failed; the outcome is unknown.
             ShuttingDownError: The store is closed.
         """
+        unit = unit_of(self)
+        if unit is not None and not unit.is_direct:
+            return cast("T", await unit.add(work, note, mission, _WATCHED.get()))
+        return await self.run(work, note=note, mission=mission, watched=_WATCHED.get())
+
+    async def run(
+        self,
+        work: Callable[[MutableMapping[str, Any]], T],
+        *,
+        note: str,
+        mission: str = "",
+        watched: list[str] | None = None,
+        keeps: bool = True,
+    ) -> T:
+        """Do as ``transact``, in no unit of work; ``watched`` gets the id of the transaction.
+
+        Unless it ``keeps``, nothing of it is committed.
+        """
         if self._closed:
             raise ShuttingDownError("the image is closed")
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        about = note, mission, _WATCHED.get(), AUTHOR.get()
+        about = note, mission, watched, AUTHOR.get(), keeps
         running = self._threads.submit(self._settle, outcome, work, about)
         try:
             return await outcome
@@ -262,6 +283,9 @@ class ImageStore:
         change of threads, a fifth of what a known message takes. A database server is asked each
         time whether others have changed anything. Raises as ``transact``.
         """
+        unit = unit_of(self)
+        if unit is not None and unit.steps:  # it sees what is not committed
+            return await self.transact(work, note=note)
         state = object()
         if not self._is_asked:
             state = self._seen()
@@ -319,7 +343,7 @@ class ImageStore:
 
     @staticmethod
     def _tell(tell: Callable[[dict[str, Any]], object], connection: Any, about: Any) -> None:
-        note, mission, _, author = about
+        note, mission, _, author, _ = about
         names, selectors = _touched(connection)
         connection.written = ()
         if names or selectors or _SEEN.match(note):
@@ -396,10 +420,13 @@ def _touched(connection: Any) -> tuple[set[str], set[str]]:
 def _run_once(
     manager: Any, connection: Any, work: Callable[[MutableMapping[str, Any]], T], about: Any
 ) -> T:
-    note, mission, watched, author = about
+    note, mission, watched, author, keeps = about
     current, connection.committed, connection.written = manager.begin(), b"", ()
     try:
         result = work(connection.root())
+        if not keeps:
+            manager.abort()
+            return result
         current.note(note)
         if mission:
             current.setExtendedInfo("mission", mission)

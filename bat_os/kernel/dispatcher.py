@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
@@ -31,12 +32,14 @@ from bat_os.errors import (
     UnknownTypeError,
 )
 from bat_os.image import missions
+from bat_os.image.gathering import unit_of
 from bat_os.image.store import AUTHOR
 from bat_os.kernel import portraits, views
 from bat_os.kernel.idle.telling import MORNING_SECONDS, news
 from bat_os.kernel.learning.target import refuse_misspelt
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.missions.scheduler import new_mission_id
+from bat_os.kernel.once import Once
 from bat_os.kernel.reach import Answers
 from bat_os.kernel.say.doors import Doors
 from bat_os.kernel.say.plain import answer_plainly, read_sentence_of, with_values
@@ -45,6 +48,7 @@ from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
 from bat_os.kernel.verbs.moments import send_at
 from bat_os.kernel.verbs.personas import check_message
+from bat_os.sentence.grammar import wish_in_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -93,7 +97,9 @@ class Dispatcher:
         self._turns = FairGate(TURNS)
         self._looks = FairGate(LOOKS, rest=REST)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.room = Room(context, Doors(context.image, scheduler, self._turn_once, others))
+        self.once = Once(context)
+        doors = Doors(context.image, scheduler, self._turn_once, others, self.once)
+        self.room = Room(context, doors)
         self._verbs: dict[str, Callable[[Request, Send], Awaitable[Reply]]] = {
             "hello": self._facts,
             "health": self._facts,
@@ -151,13 +157,17 @@ class Dispatcher:
 
     async def _say(self, request: Request, send: Send) -> Reply:
         quiet, self.last_message = time.monotonic() - self.last_message, time.monotonic()
-        body = await self.room.answer(request, _events(request, send))
-        if quiet >= MORNING_SECONDS:
-            body = body | {"news": (await news(self.context, time.time(), tell=True))["text"]}
-        return Reply("result", request.id, body)
+
+        async def handle() -> dict[str, Any]:
+            body = await self.room.answer(request, _events(request, send))
+            if quiet >= MORNING_SECONDS:
+                body = body | {"news": (await news(self.context, time.time(), tell=True))["text"]}
+            return body
+
+        return Reply("result", request.id, await self.once.answer(request, handle))
 
     async def _turn_once(self, request: Request, brief: Brief) -> dict[str, Any] | None:
-        """Answer by a turn that writes under its key at most once; None if the key is stored."""
+        """Answer by a turn that writes under its key at most once; None if that has an answer."""
         if not request.key:
             return await self._turn(request, brief)
         lock = self._locks.setdefault(request.key, asyncio.Lock())
@@ -177,11 +187,12 @@ class Dispatcher:
         await check_message(self.context, brief)
         started, now = time.monotonic(), time.time()
         mission_id = new_mission_id(now) if request.key else ""
+        is_gathered = unit_of(self.context.image) is not None  # its commit has the key
 
         def settle(root: Any, answer: Answer) -> tuple[dict[str, Any], Mission | None]:
             if answer.writes:
                 portraits.check_serial(root, brief.target, request.body.get("if_serial", ""))
-            if not (mission_id and answer.writes):
+            if not (mission_id and answer.writes) or (is_gathered and not answer.effects):
                 return views.result(brief, answer), None
             about = {"session": request.session, "accepted": now}
             record = missions.open_brief(
@@ -212,7 +223,7 @@ class Dispatcher:
 
     async def _is_stored(self, key: str) -> bool:
         return await self.context.image.transact(
-            lambda root: bool(missions.id_of(root, key)), note="look up a key"
+            lambda root: missions.has_answer(root, key), note="look up a key"
         )
 
     async def _brief(self, request: Request, send: Send) -> Reply:
@@ -225,6 +236,7 @@ class Dispatcher:
         demand(request.may, "learn", f"to learn {brief.selector}")
         demand_message(request.may, brief.selector)
         await check_message(self.context, brief)
+        brief = replace(brief, text=brief.text or wish_in_name(brief.selector))
         record = await self.scheduler.accept(brief, request.by or request.session, request.key)
         if not request.plain:
             awaited = self.scheduler.awakening or self.scheduler.loading
@@ -252,9 +264,12 @@ class Dispatcher:
     async def _run(self, handler: Handler, request: Request, send: Send) -> Reply:
         self.last_look = time.monotonic()
         gate = self._looks if request.type in _QUICK else self._turns
-        async with gate.enter(request.by or request.session):
-            body = await handler(self.context, request, _events(request, send))
-        return Reply("result", request.id, body)
+
+        async def handle() -> dict[str, Any]:
+            async with gate.enter(request.by or request.session):
+                return await handler(self.context, request, _events(request, send))
+
+        return Reply("result", request.id, await self.once.answer(request, handle))
 
     async def _shutdown(self, request: Request, _: Send) -> Reply:
         asyncio.get_running_loop().call_later(0.05, self.stop, request.body["restart"])

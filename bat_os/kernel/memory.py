@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bat_os.documents.chunking import split_sentences
+from bat_os.documents.chunking import PAIRS, split_sentences
 from bat_os.documents.readers import line_of
 from bat_os.errors import ArgumentsError
 from bat_os.image import memory
@@ -30,7 +30,18 @@ from bat_os.image.facts import (
     subject_of,
     words_of,
 )
-from bat_os.image.quotes import ask, has_answer, is_answer, lines_of, match, weigh
+from bat_os.image.quotes import (
+    SAME,
+    Question,
+    ask,
+    covers,
+    has_answer,
+    is_answer,
+    lines_of,
+    match,
+    weigh,
+)
+from bat_os.kernel.naming import find_named, words_told
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
@@ -51,7 +62,8 @@ SAME_SUBJECT: Final = 0.6  # the same for one that says "now"
 PASSAGES: Final = 8  # of documents that are looked at for one question
 SENTENCES: Final = 200
 EMBEDDED: Final = 12  # sentences of them whose meaning is looked at
-FORGET: Final = 0.75  # score from which a text names the fact to forget
+FORGET: Final = 0.75  # score from which a text may mean the fact to forget
+STEMS: Final = "en"  # facts of all languages lie together: their words are cut alike
 SHOWN: Final = 5
 
 
@@ -109,19 +121,26 @@ async def change(
     """Keep a fact instead of an older one; return both.
 
     ``instead`` is the id of that one; without it, it is the one with the same subject. The older
-    one stays in the history of the fact; None if there was none.
+    one stays in the history of the fact; None if there was none. One that is only near is a rival.
     """
     fact, vector = await _prepare(mind, text, now, source, "")
 
     def work(root: Root) -> tuple[Remembered, Fact | None]:
         kept = _keep(root, fact, vector, SAME_SUBJECT)
-        old = memory.fact_of(root, instead) if instead else next(iter(kept.rivals), None)
+        named = (one for one in kept.rivals if _has_subject_of(text, one.text))
+        old = memory.fact_of(root, instead) if instead else next(named, None)
         if old is None or old.id == kept.fact.id or not memory.is_live(old):
             return kept, None
         memory.supersede(root, old.id, kept.fact.id)
         return kept, old
 
     return await mind.image.transact(work, note="change a fact")
+
+
+def _has_subject_of(text: str, other: str) -> bool:
+    """Return whether two texts say something of one subject: "Ann's room" is not "Bob's room"."""
+    subjects = [{*words_told(subject_of(each), STEMS)} for each in (text, other)]
+    return bool(subjects[0]) and subjects[0] == subjects[1]
 
 
 async def recall(mind: Mind, question: str, *, now: dt.datetime) -> list[Recalled]:
@@ -160,19 +179,16 @@ async def recall_told(mind: Mind, since: dt.datetime, until: dt.datetime) -> lis
 
 
 async def forget(mind: Mind, text: str, *, now: dt.datetime, fact_id: str = "") -> list[Fact]:
-    """Hide the fact that a text means, or the one with an id.
+    """Hide the fact that a text names, or the one with an id.
 
-    Returns that one alone; or, if several or none are meant, nothing is hidden and the facts that
-    may be meant are returned.
+    Returns that one alone, hidden; or, if none or several are named, the facts that may be meant.
     """
     vector = await mind.catalog.embed([text])
 
     def work(root: Root) -> list[Fact]:
-        found = _meant(root, text, vector)
         chosen = memory.fact_of(root, fact_id) if fact_id else None
-        if chosen is not None:
-            found = [chosen]
-        if len(found) == 1:
+        found, sure = ([chosen], True) if chosen is not None else _meant(root, text, vector)
+        if sure:
             memory.change(root, found[0].id, None, hidden=True)
             return [replace(found[0], hidden=True)]
         return found
@@ -180,17 +196,18 @@ async def forget(mind: Mind, text: str, *, now: dt.datetime, fact_id: str = "") 
     return await mind.image.transact(work, note="forget a fact")
 
 
-def _meant(root: Root, text: str, vector: Vector) -> list[Fact]:
-    """Return the fact that a text means; several if it is not clear which."""
-    found = memory.rank_facts(root, text, vector)[:SHOWN]
-    same = [one.fact for one in found if is_same(one.fact.text, text)]
-    if same or not found:
-        return same[:1]
-    sure = [one for one in found if one.score >= FORGET]
-    if len(sure) == 1 or (sure and sure[0].score - sure[1].score >= 0.1):
-        return [sure[0].fact]
-    near = [one.fact for one in found if one.certain]
-    return near if len(near) > 1 else []
+def _meant(root: Root, text: str, vector: Vector) -> tuple[list[Fact], bool]:
+    """Return the facts that a text names or comes to by its meaning, and if it surely is the one.
+
+    What only comes to the same is asked about.
+    """
+    found = {one.fact.id: one for one in memory.rank_facts(root, text, vector)[:SHOWN]}
+    texts = {fact_id: one.fact.text for fact_id, one in found.items()}
+    named = find_named(text, texts, STEMS, in_part=True)
+    if named.one is not None:
+        return [found[named.one].fact], True
+    near = [key for key, one in found.items() if one.certain or one.score >= FORGET]
+    return [found[fact_id].fact for fact_id in named.found or near], False
 
 
 async def newest(mind: Mind, limit: int) -> list[Fact]:
@@ -215,7 +232,7 @@ async def _prepare(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A sentence of a document that answers a question."""
+    """A sentence of a document, or the answer of a pair, that answers a question."""
 
     sentence: str
     passage: str
@@ -224,6 +241,11 @@ class Found:
     score: float
     line: int = 0  # of the file; 0 if it is not known
     label: tuple[str, ...] = ()  # oids of the grants that it was read through
+
+    @property
+    def is_codex(self) -> bool:
+        """Whether the program itself brought it."""
+        return self.doc_id.startswith("codex:")
 
     @property
     def path(self) -> str:
@@ -237,13 +259,37 @@ class Found:
 
 
 async def recall_documents(mind: Mind, question: str, *, language: str = "en") -> Found | None:
-    """Return the sentence of the taught documents that answers a question best, or None.
+    """Return what answers a question best: of the taught documents, else of the codex, or None.
 
-    None if no sentence surely does: most questions have no answer in what was taught.
+    None if nothing surely does: most questions have no answer in what was taught.
     """
     asked = ask(question, language)
     if not asked.words:
         return None
+    return (
+        await _recall_pair(mind, question, asked, kind="document", filters={"form": PAIRS})
+        or await _recall_sentence(mind, question, asked)
+        or await _recall_pair(mind, question, asked, kind="codex")
+    )
+
+
+async def _recall_pair(mind: Mind, question: str, asked: Question, **where: Any) -> Found | None:
+    """Return the answer of the pair whose question is this one."""
+    found = await mind.catalog.search([question], top_k=PASSAGES, **where)
+    hits = [hit for hit in found if covers(asked, " ".join(hit.pair))]
+    if not hits:
+        return None
+    rows = await mind.catalog.embed([question, *(hit.pair[0] for hit in hits)])
+    near = (rows[1:] @ rows[0]).tolist()
+    cosine, hit = max(zip(near, hits, strict=True), key=lambda one: one[0])
+    if cosine < SAME:
+        return None
+    at = line_of(hit.lines, hit.text, hit.text)
+    answer = hit.pair[1]
+    return Found(answer, answer, hit.title, hit.doc_id, round(cosine, 4), at, hit.label)
+
+
+async def _recall_sentence(mind: Mind, question: str, asked: Question) -> Found | None:
     hits = await mind.catalog.search([question], top_k=PASSAGES, kind="document")
     lines = [
         (line, hit)
@@ -329,10 +375,10 @@ class TurnMemory:
     async def forget(self, text: str) -> list[dict[str, Any]]:
         """Return the fact that is hidden with the commit, or those that may be meant."""
         vector = await self.catalog.embed([text])
-        found = await self.image.transact(
+        found, sure = await self.image.transact(
             lambda root: _meant(root, text, vector), note="find a fact"
         )
-        if len(found) == 1:
+        if sure:
             hidden = found[0].id
             self._works.append(lambda root: memory.change(root, hidden, None, hidden=True))
         return self._told(found)

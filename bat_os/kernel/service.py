@@ -28,7 +28,7 @@ from bat_os.image.files import rotation
 from bat_os.image.files.ability import EVERY, keep_trying
 from bat_os.image.files.layers import when_lost
 from bat_os.image.files.verify import lost_ends
-from bat_os.image.history.marks import keep_flushing
+from bat_os.image.history.uses import keep_flushing
 from bat_os.image.preferences import lay_defaults
 from bat_os.image.server_care import mark_blobs
 from bat_os.kernel.curve import start_authenticator

@@ -33,7 +33,9 @@ from bat_os.errors import (
     ServerError,
 )
 from bat_os.image import family
-from bat_os.image.history.marks import CLIENT, Fault, fault_of, note_faults
+from bat_os.image.gathering import flush, gather
+from bat_os.image.history.faults import Fault, fault_of, note_faults
+from bat_os.image.history.uses import CLIENT
 from bat_os.image.objects import find, ref_of, thaw
 from bat_os.image.preferences import note_entries
 from bat_os.image.servers import pause
@@ -221,6 +223,11 @@ class Turn:
             act(root)
         if self._reaches is not None:
             self._reaches.apply(root)
+
+    @property
+    def stages(self) -> bool:
+        """True if something is to be done in the world after the commit."""
+        return self._reaches is not None and bool(self._reaches.staged)
 
     def committed(self) -> None:
         """Have done what the turn has staged; to be called after its commit."""
@@ -433,8 +440,7 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
 
             if answer.writes or (mission and commit_reads):
                 note = f"{brief.target} {brief.selector}"[:70]
-                done = await image.transact(work, note=note, mission=mission)
-                turn.committed()
+                done = await _commit(image, turn, work, note=note, mission=mission)
             else:
                 done = settle({}, answer)
         except EffectWantedError as wanted:
@@ -448,4 +454,16 @@ async def take_turn(  # noqa: PLR0913 - each is one thing that a turn may need
             turn.count()
             return done
         finally:
-            await note_faults(image, turn.faults)
+            if turn.faults:
+                await note_faults(image, turn.faults)
+
+
+async def _commit(image: ImageStore, turn: Turn, work: Callable[[Root], Any], **about: str) -> Any:
+    """Commit what a turn changes; what it has staged is for the performer, which has to see it."""
+    if not turn.stages:
+        return await image.transact(work, **about)
+    await flush(image)
+    with gather(None):
+        done = await image.transact(work, **about)
+    turn.committed()
+    return done

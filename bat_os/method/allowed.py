@@ -117,7 +117,7 @@ DECORATORS: Final = words("""
     contextlib.contextmanager wraps functools.wraps total_ordering functools.total_ordering
     abstractmethod abc.abstractmethod unique enum.unique
 """)
-_CONSTRUCTORS: Final = words("bytes dict float frozenset int list namedtuple range set str tuple")
+CONSTRUCTORS: Final = words("bytes dict float frozenset int list namedtuple range set str tuple")
 DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -131,21 +131,3 @@ def is_public(module: str, name: str) -> bool:
     if module in _ONLY:
         return name in _ONLY[module]
     return name not in sys.stdlib_module_names
-
-
-def is_top_level(node: ast.stmt) -> bool:
-    """Return whether ``node`` may stand outside functions: import, def, class or constant."""
-    if isinstance(node, (*DEFINITIONS, ast.Import, ast.ImportFrom)):
-        return True
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant)
-    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
-        return False
-    return all(_is_constructor(call) for call in ast.walk(node) if isinstance(call, ast.Call))
-
-
-def _is_constructor(call: ast.Call) -> bool:
-    """Return whether a call builds a constant: ``set()``, ``Point(1, 2)``, ``re.compile("a")``."""
-    if isinstance(call.func, ast.Name):
-        return call.func.id in _CONSTRUCTORS or call.func.id[:1].isupper()
-    return isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)

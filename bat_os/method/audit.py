@@ -13,6 +13,7 @@ from typing import Final
 
 from bat_os.method import covenant
 from bat_os.method.allowed import (
+    CONSTRUCTORS,
     DECORATORS,
     DEFINITIONS,
     DUNDER_ATTRIBUTES,
@@ -26,7 +27,6 @@ from bat_os.method.allowed import (
     SELF_LIKE,
     UNDERSCORED_PUBLIC,
     is_public,
-    is_top_level,
 )
 from bat_os.method.covenant import name_of
 from bat_os.method.text import get_dotted, is_name
@@ -135,7 +135,7 @@ class _Audit(ast.NodeVisitor):
             if not first or first[0].arg != "self":
                 self._add(named[0], "shape", f"the first parameter of {selector} must be self")
         for node in tree.body:
-            if not is_top_level(node):
+            if not _is_top_level(node):
                 self._add(node, "shape", "a statement outside of functions")
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -321,3 +321,21 @@ def _can_leave(body: list[ast.stmt]) -> bool:
         inner = own and not isinstance(node, (ast.For, ast.While, ast.AsyncFor))
         stack.extend((child, inner) for child in ast.iter_child_nodes(node))
     return False
+
+
+def _is_top_level(node: ast.stmt) -> bool:
+    """Return whether ``node`` may stand outside functions: import, def, class or constant."""
+    if isinstance(node, (*DEFINITIONS, ast.Import, ast.ImportFrom)):
+        return True
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return False
+    return all(_is_constructor(call) for call in ast.walk(node) if isinstance(call, ast.Call))
+
+
+def _is_constructor(call: ast.Call) -> bool:
+    """Return whether a call builds a constant: ``set()``, ``Point(1, 2)``, ``re.compile("a")``."""
+    if isinstance(call.func, ast.Name):
+        return call.func.id in CONSTRUCTORS or call.func.id[:1].isupper()
+    return isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)

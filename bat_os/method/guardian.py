@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from typing import Final
 
 from bat_os.method import covenant
 from bat_os.method.allowed import SAFE_MODULES
 from bat_os.method.audit import Finding, find, walk
 from bat_os.method.text import find_method, parse, parse_method, parses
 
-__all__ = ["SAFE_MODULES", "AuditReport", "Finding", "PersistenceGuardian"]
+# Rules of an audit that refuse what reaches out of the arguments and ``self``.
+REACHING: Final = frozenset({"import", "module", "name"})
+__all__ = ["REACHING", "SAFE_MODULES", "AuditReport", "Finding", "PersistenceGuardian"]
 
 
 @dataclass(frozen=True, slots=True)

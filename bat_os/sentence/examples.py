@@ -241,9 +241,11 @@ class _Reader:
     def _find(self) -> None:
         """Find the examples, and what looks like one without its result."""
         weak: list[_Found] = []
-        at = 0
+        at, again, announced = 0, self._said_again(), self._announced()
         while at < len(self.parts):
-            found = self._at_link(at) if self.parts[at].roles & {"gives", "weak"} else None
+            links = {"gives"} if at < announced else {"gives", "weak"}
+            link = self._at_link(at) if self.parts[at].roles & links else None
+            found = next((each for each in again if each.start <= at < each.end), link)
             if found is None:
                 at += 1
                 continue
@@ -266,9 +268,29 @@ class _Reader:
         if self.examples and not all(_alike(e, self.examples[0]) for e in self.examples):
             self.examples = []
 
+    def _announced(self) -> int:
+        """Return where examples are announced: "from 1 to 5" before it is a part of the wish."""
+        last = max((at for at, p in enumerate(self.parts) if "gives" in p.roles), default=0)
+        return max((at for at, p in enumerate(self.parts[:last]) if "shown" in p.roles), default=0)
+
     def _begins(self, start: int, end: int) -> bool:
         """Return whether examples are announced here: what lies before is the wish."""
         return any("shown" in part.roles for part in self.parts[start:end])
+
+    def _said_again(self) -> list[_Found]:
+        """Return the examples that say the wish with other values: "e.g. add 2 to 4 gives 6"."""
+        shown = [at for at, part in enumerate(self.parts) if "shown" in part.roles]
+        wish = self.parts[: shown[0]] if shown else []
+        asked, found = [*map(_kind, _texts(wish))], list[_Found]()
+        start = shown[0] + 1 if len(shown) == 1 and asked else len(self.parts)
+        for at in range(start, len(self.parts)):
+            args = _texts(self.parts[start:at])
+            if "gives" in self.parts[at].roles and [*map(_kind, args)] == asked:
+                end, result = self._right(at, strong=True)
+                if result is not _OPEN and result is not _NOTHING:
+                    found.append(_Found(start, end, args, result, strong=True, led=True))
+                    start = end
+        return found
 
     def _at_link(self, at: int) -> _Found | None:
         """Return the example around a link, or its beginning."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence.examples import example_languages, take_examples, words_of_examples
 from bat_os.sentence.grammar import read_numbers
-from bat_os.sentence.reading import Slip, put_back, read_sentence
+from bat_os.sentence.reading import MAX_READ, Slip, put_back, read_sentence
 from bat_os.sentence.templates import Limit, Match, Spelling, Templates, Word, fold, split_words
 from bat_os.sentence.tokens import scan
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
 _SHORT: Final = 4  # words of a sentence whose language may be taken for another
-MAX_CHARS: Final = 2_000  # of a sentence; a longer one is no command
 _EDGES: Final = " \t\r\n,;:.!?\u00a1\u00bf…"
 _OPENING: Final = "\"'\u201c\u2018\u00ab\u201e([{$\u20ac\u00a3-"
 _CLOSING: Final = "\"'\u201d\u2019\u00bb\u201c)]}%\u20ac"
@@ -56,6 +55,15 @@ _MARK: Final = re.compile(r"[,.:;!?\u2013\u2014]")
 _QUOTED: Final = re.compile(
     r"[\"\u201c-\u201e\u00ab\u00bb`]|(?<!\w)['\u2018\u2019]|['\u2018\u2019](?!\w)"
 )
+# Slots that hold the entries of a list.
+_ITEMS: Final = frozenset({"items", "item", "_more", "_goods"})
+_APART: Final = re.compile("\u00ab[ \u00a0\u202f]+\\Z")
+_ENDING: Final = re.compile(r"[!?]+(?=\s)")
+_SIGNS: Final = re.compile("[\u2600-\u27bf\u2b50\U0001f000-\U0001faff]")
+_WHOLE: Final = re.compile("|".join(
+    f"(?<!\\w){re.escape(one)}[^{one}{other}]+{re.escape(other)}(?!\\w)"
+    for one, other in _PAIRS.items()
+))  # fmt: skip
 _ARROW: Final = re.compile(r"->|=>|\u2192|\u21a6")
 _QUESTION: Final = re.compile(r"\?[\s!.\"')]*\Z")
 
@@ -81,6 +89,7 @@ class _Group:
     whole: str  # slot that gets the whole sentence without its politeness, or ""
     given: Mapping[str, Any]  # values that are not in the sentence, or made of others
     doubts_numbers: bool  # not certain with a number in a slot: it may be a calculation
+    exact: bool  # what stands at the end is kept to its last character
     must: re.Pattern[str] | None  # found somewhere in the sentence, marks included
 
 
@@ -123,6 +132,7 @@ class _Forms:
                     given.get("whole", form.get("whole", "")),
                     {**form.get("with", {}), **given.get("with", {})},
                     form.get("doubts_numbers", False),
+                    form.get("exact", False),
                     re.compile(must) if (must := given.get("must", form.get("must"))) else None,
                 )
                 self.templates.add(template, group)
@@ -137,11 +147,25 @@ class _Forms:
             typed: First character of a number -> its end and value.
             slips: Words of the text that were typed otherwise.
         """
-        words = split_words(text, self.spelling)
+        if _SIGNS.search(text) and (form := self._read(text, typed, slips, signs=True)):
+            return form
+        return self._read(text, typed, slips)
+
+    def _read(
+        self,
+        text: str,
+        typed: Mapping[int, tuple[int, Any]],
+        slips: Sequence[Slip],
+        *,
+        signs: bool = False,
+    ) -> Form | None:
+        """Return the form that fits best; with ``signs`` one that keeps emoji as words."""
+        words = split_words(text, self.spelling, signs=signs)
         numbers = self._find_numbers(words, typed)
         spans = {at: ("number", end) for at, (end, _) in numbers.items()}
         matches = self.templates.match(words, spans)
         found = [m for m in matches if _may_be(m, text) and _has_name(m, words)]
+        found = [m for m in found if _keeps(m)] if signs else found
         if not found:
             return None
         best = max(found, key=lambda m: (m.payload.certain, m.score, -m.payload.order))
@@ -176,7 +200,9 @@ class _Forms:
         group: _Group = match.payload
 
         def cut(name: str, first: int, last: int) -> str:
-            start, end = _find_said(text, words, first, last)
+            start, end = _find_said(text, words, first, last, whole=name in _ITEMS)
+            if group.exact and last == match.last:
+                start, end = _find_exact(text, words, first, match, ordered=not group.whole)
             meant = name in _MEANT or self.templates.takes_only_some(name)
             return text[start:end] if meant else put_back(text, slips, start, end)
 
@@ -193,7 +219,7 @@ class _Forms:
             values[group.whole] = cut(group.whole, match.first, match.last)
         values |= {name: each for name, each in slots.items() if name[0] != "_"}
         if "items" in values:
-            values["items"] = [each for each in self.joiners.split(values["items"]) if each]
+            values["items"] = _split_items(values["items"], self.joiners)
         numeric = any(
             word.is_numeric for _, first, last in match.slots for word in words[first:last]
         )
@@ -210,7 +236,7 @@ def read_form(sentence: Sentence) -> Form | None:
     ('lists_obj.add', {'list': 'shopping', 'items': ['milk']})
     """
     text = sentence.text.strip()
-    if not text or len(text) > MAX_CHARS:
+    if not text or len(text) > MAX_READ:
         return None
     lead = len(sentence.text) - len(sentence.text.lstrip())
     typed = {
@@ -245,8 +271,8 @@ def find_core(text: str, language: str) -> tuple[int, int]:
     'what 3 + 4 is'
     """
     forms = _forms_of(language)
-    words = split_words(text[:MAX_CHARS], forms.spelling)
-    if not words or len(text) > MAX_CHARS:
+    words = split_words(text[:MAX_READ], forms.spelling)
+    if not words or len(text) > MAX_READ:
         return 0, len(text)
     ends = [*(word.start for word in words[1:]), len(text)]
     marked = [
@@ -368,8 +394,53 @@ def _limit(data: Mapping[str, Any], sets: Mapping[str, frozenset[str]]) -> Limit
     return Limit(**given)
 
 
-def _find_said(text: str, words: list[Word], first: int, last: int) -> tuple[int, int]:
-    """Return where stands what was said from word ``first`` to before ``last``, with its marks."""
+def _keeps(match: Match) -> bool:
+    """Return whether a form surely keeps words as they were said."""
+    names = {name for name, _, _ in match.slots}
+    return match.payload.certain and (match.payload.exact or not _ITEMS.isdisjoint(names))
+
+
+def _split_items(said: str, joiners: re.Pattern[str]) -> list[str]:
+    """Return the entries of a row; what stands in quotation marks is one."""
+    quoted = [found.span() for found in _WHOLE.finditer(said)]
+    items, at = [], 0
+    for found in joiners.finditer(said):
+        if not any(start < found.end() and found.start() < end for start, end in quoted):
+            items.append(said[at : found.start()])
+            at = found.end()
+    items = [each.strip() for each in (*items, said[at:])]
+    return [each[1:-1].strip() if _WHOLE.fullmatch(each) else each for each in items if each]
+
+
+def _find_exact(
+    text: str, words: list[Word], first: int, match: Match, *, ordered: bool
+) -> tuple[int, int]:
+    """Return where stands what is kept: to the end, but for one full stop.
+
+    What is polite behind an order and a mark does not belong to it.
+    """
+    start = words[first].start
+    floor = words[first - 1].end if first else 0
+    while start > floor and text[start - 1] in _OPENING:
+        start -= 1
+    end = len(text.rstrip(" \t\r\n?" if match.first else None))  # "could you remember ...?"
+    if match.last < len(words) and ordered:
+        behind = words[match.last - 1].end
+        marks = re.match(r"\S*(?<=[,.;:!?])(?=\s)", text[behind : words[match.last].start])
+        if marks:
+            end = behind + len(marks[0].rstrip(",;:"))
+    if text[:end].endswith(".") and not text[:end].endswith(".."):
+        end -= 1
+    return start, end
+
+
+def _find_said(
+    text: str, words: list[Word], first: int, last: int, *, whole: bool = False
+) -> tuple[int, int]:
+    """Return where stands what was said from word ``first`` to before ``last``, with its marks.
+
+    A ``whole`` one keeps quotation marks around it, and marks that end a name inside the sentence.
+    """
     if first >= last:
         return 0, 0
     start, end = words[first].start, words[last - 1].end
@@ -377,9 +448,14 @@ def _find_said(text: str, words: list[Word], first: int, last: int) -> tuple[int
     ceiling = words[last].start if last < len(words) else len(text)
     while start > floor and text[start - 1] in _OPENING:
         start -= 1
+    if whole and (apart := _APART.search(text[:start], floor)):
+        start, end = apart.start(), text.find("\u00bb", end, ceiling) + 1 or end
     while end < ceiling and text[end] in _CLOSING:
         end += 1
     start, end = _trim(text, start, end, _EDGES)
+    if whole:
+        mark = _ENDING.match(text, end) if last < len(words) else None
+        return start, mark.end() if mark else end
     said = text[start:end]
     if len(said) > 1 and _PAIRS.get(said[0]) == said[-1] and said[0] not in said[1:-1]:
         return _trim(text, start + 1, end - 1, " \t\r\n")

@@ -128,6 +128,17 @@ def take_target(tokens: list[Token]) -> tuple[str, list[Token]]:
     return "", tokens
 
 
+def wish_in_name(selector: str) -> str:
+    """Return what a message orders to learn by its name; "" if it orders nothing.
+
+    >>> wish_in_name("teach_yourself_to_greet"), wish_in_name("greet")
+    ('greet', '')
+    """
+    words = f"{selector.replace('_', ' ').strip()} "
+    found = _LEARN.match(words)
+    return words[found.end() :].strip() if found else ""
+
+
 def strip_frame(tokens: list[Token]) -> Frame:
     """Return the request inside of "create a method that ..." or "what is the ..."."""
     lead = _lead(tokens)

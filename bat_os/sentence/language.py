@@ -186,17 +186,14 @@ def speak(code: str) -> Language:
     return Language(known, MappingProxyType(tables))
 
 
-# Paths, addresses and names of programs are in no language.
-_ADDRESS: Final = re.compile(r"\S*(?:[/\\]\S*[/\\]|[@_])\S*")
-
-
 def find_language(text: str, hint: str = "") -> str:
     """Return the code of the language of ``text``; ``hint`` where its words do not decide.
 
     >>> find_language("double a number, e.g. 4 gives 8")
     'en'
     """
-    low = _LETTERS.sub(" ", _ADDRESS.sub(" ", text.lower()))
+    low = " ".join(word for word in text.lower().split() if not _is_address(word))
+    low = _LETTERS.sub(" ", low)
     words = [fold(word) for word in _WORD.findall(low)]
     first = hint if hint in languages() else DEFAULT
     scores = dict.fromkeys((first, *languages()), 0.0)  # of equals, max takes the first
@@ -208,6 +205,11 @@ def find_language(text: str, hint: str = "") -> str:
     for code in scores:
         scores[code] += 2 * sum(letter in low for letter in speak(code).letters)
     return max(scores, key=lambda code: scores[code])
+
+
+def _is_address(word: str) -> bool:
+    """Return whether it is a path, an address or the name of a program: in no language."""
+    return "@" in word or "_" in word or word.count("/") + word.count("\\") > 1
 
 
 def before_file(text: str, start: int, language: str) -> int:

@@ -69,6 +69,11 @@ class Sentence:
     slips: tuple[Slip, ...] = ()  # what was typed otherwise, from left to right
     asked: int = 0  # where the clause begins that asks; the words before it give values
 
+    @property
+    def length(self) -> int:
+        """How many characters it has besides its values."""
+        return len(self.text) - sum(value.end - value.start for value in self.values)
+
     def as_typed(self, start: int, end: int) -> str:
         """Return a part of the text with the words as they were typed."""
         return put_back(self.text, self.slips, start, end)

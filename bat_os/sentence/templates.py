@@ -30,6 +30,11 @@ _WORD: Final = re.compile(
     r"[+-]?\d+(?:[.,:]\d+)*|[^\W\d_](?:[^\W\d_]|[\u0300-\u036f]|'(?=[^\W\d_]))*|\w+"
     r"|[+*/=<>%€$£^~@#&|{}\[\]→]|(?<=\w)\("
 )
+# Pictures, with what joins and colours them.
+_SIGN: Final = (
+    r"[\u2190-\u2bff\U0001f000-\U0001faff][\u200d\ufe0f\u2190-\u2bff\U0001f000-\U0001faff]*"
+)
+_SIGN_OR_WORD: Final = re.compile(f"{_WORD.pattern}|{_SIGN}")
 
 
 class Word(NamedTuple):
@@ -91,15 +96,15 @@ _Thread = tuple[float, Any, int, int]
 _Wave = dict[int, _Thread]
 
 
-def split_words(text: str, spelling: Spelling) -> list[Word]:
-    """Return the words of ``text``, folded, contractions written out.
+def split_words(text: str, spelling: Spelling, *, signs: bool = False) -> list[Word]:
+    """Return the words of ``text``, folded, contractions written out; with ``signs`` also emoji.
 
     >>> [word.low for word in split_words("What\u2019s 1,5 km?", Spelling({"what's": "what is"}))]
     ['what', 'is', '1,5', 'km']
     """
     plain = text.replace("\u2019", "'").replace("\u02bc", "'").replace("`", "'")
     words: list[Word] = []
-    for found in _WORD.finditer(plain):
+    for found in (_SIGN_OR_WORD if signs else _WORD).finditer(plain):
         low, start, end = fold(found.group()), found.start(), found.end()
         head = low.find("'") + 1
         if head and low[:head] in spelling.elided and low not in spelling.contractions:

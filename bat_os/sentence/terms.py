@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from bat_os.sentence.values import Value
 
 _ANY: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # units do not depend on the moment
+_LONGEST: Final = 2_000  # characters that are looked at in one go
 MOST: Final = 60  # terms of a sentence that are looked at
 _TOKEN: Final = re.compile(r"[^\W_]+|[-+*/^=<>√²³$€£%]")
+# A picture: emoji with what joins and colours them, flags.
+_PICTURE: Final = re.compile(
+    r"(?:[\u2190-\u2bff\u3030\u303d\U0001f000-\U0001faff][\ufe0f\u20e3\u200d]*)+"
+)
 _SLOT: Final = re.compile(r"\{([a-z_][a-z0-9_]{0,60})\}")
 _STEMMING: Final = threading.Lock()  # a stemmer keeps the word that it works on in itself
 _STEMMERS: Final = {"de": "german", "en": "english", "es": "spanish", "fr": "french"}
@@ -49,7 +54,10 @@ class Term:
 
 
 def split_sentence(sentence: Sentence) -> list[Term]:
-    """Return the first terms of a sentence; each value is one."""
+    """Return the first terms of a sentence; each value is one.
+
+    A picture is a word where there are no values: else it only adorns the sentence.
+    """
     terms: list[Term] = []
     at = 0
     for value in sentence.values:
@@ -59,6 +67,10 @@ def split_sentence(sentence: Sentence) -> list[Term]:
         if len(terms) > MOST:
             break
     terms += _words(sentence.text, at, len(sentence.text), sentence.language)
+    if not sentence.values:
+        found = _PICTURE.finditer(sentence.text[:_LONGEST])
+        terms += [Term(picture[0], picture.start(), picture.end()) for picture in found]
+        terms.sort(key=lambda term: term.start)
     return terms[:MOST]
 
 
@@ -97,7 +109,7 @@ def split_words(text: str, language: str) -> list[str]:
 
 def _words(text: str, start: int, end: int, language: str) -> list[Term]:
     found = []
-    for match in _TOKEN.finditer(text, start, min(end, start + 2_000)):
+    for match in _TOKEN.finditer(text, start, min(end, start + _LONGEST)):
         found.append(Term(stem(match[0], language), match.start(), match.end()))
         if len(found) > MOST:
             break

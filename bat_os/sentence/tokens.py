@@ -12,7 +12,7 @@ import json
 import math
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bat_os.core import syntax
@@ -82,11 +82,12 @@ class Token:
     kind: str  # ``word``, ``literal``, ``mark``, ``arrow`` or ``abbreviation``
     text: str  # as it was written, without the quotes
     value: Any = None  # of a literal: plain data
+    low: str = field(init=False, repr=False, compare=False)  # for comparison with words
 
-    @property
-    def low(self) -> str:
-        """The text in lower case, for comparison with words."""
-        return self.text.lower().replace(APOSTROPHES[1], APOSTROPHES[0])
+    def __post_init__(self) -> None:
+        """Fold the text once: rules compare each token many times."""
+        low = self.text.lower().replace(APOSTROPHES[1], APOSTROPHES[0])
+        object.__setattr__(self, "low", low)
 
 
 def scan(sentence: str) -> Iterator[Token]:

@@ -45,7 +45,11 @@ _PASSING: Final = frozenset(
 
 
 def can_pass(error: BaseException | None) -> bool:
-    """Return True if waiting may help: no room, a failing disk or server, an image in use."""
+    """Return True if waiting may help.
+
+    There is no room, a disk or server fails, an image is in use, or what an error calls ``away`` is
+    not there yet.
+    """
     while error is not None:
         if isinstance(error, BatError) and error.details.get("away"):
             return True

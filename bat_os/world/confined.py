@@ -2,7 +2,8 @@
 
     command(["git", "log"], read=["/home/ann/project"])  >  what to start instead
 
-    this file, run as a program     namespaces > first process > the program itself
+    this file, run as a program     watch > namespaces > first process > the program itself
+        limits for each process; the watch ends them all when together they take too much
         its own processes and network, where the machine gives them; nothing outlives it
         its own view of the disk, where something in its folders is to be hidden or kept
         Landlock: the named files, no other; seccomp: no socket, or no local one; no new privileges
@@ -14,10 +15,12 @@ imported, so that a start costs some 30 ms.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import struct
@@ -28,6 +31,20 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+LIMITS: Final = {
+    "memory": 1 << 30,  # bytes, of each process and of all
+    "processes": 256,  # with their threads, of all
+    "file": 256 << 20,  # bytes of one file
+    "open": 1_024,  # files, of each process
+    "seconds": 60,  # of a processor, of each process
+}
+WATCH_SECONDS: Final = 0.1  # between two looks at what they take
+# How the command ends when there was too much; a negative one is a signal, which no program sends.
+_TOO_MUCH_MEMORY, _TOO_MANY = 10, 12  # SIGUSR1 and SIGUSR2 of Linux
+_OVER: Final = {
+    -_TOO_MUCH_MEMORY: "memory", -_TOO_MANY: "processes",
+    128 + 24: "seconds", 128 + 25: "file",  # SIGXCPU and SIGXFSZ, as a shell says them
+}  # fmt: skip
 FAILED: Final = 125  # exit status: the cage could not be built; 126 and 127 as in a shell
 # What programs need of a system; nothing of a person is in it.
 _SYSTEM: Final = (
@@ -75,7 +92,7 @@ def command(
     write: Iterable[str] = (),
     ports: Iterable[int] | None = (),
     closed: Mapping[str, bool] | None = None,
-    memory: int = 0,
+    limits: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Return the command that starts a program in a cage. It dies with the thread that starts it.
 
@@ -91,7 +108,7 @@ def command(
         closed: Files and folders in those that it cannot change, each with whether it is empty for
             it, too. Landlock cannot take a part out of a folder: these need a view of the disk of
             its own, and a machine that gives none runs nothing.
-        memory: Bytes of address space; 0 sets no limit (node reserves far more than it uses).
+        limits: Those that differ from LIMITS; ``limit_over`` says which one a program went over.
     """
     found = shutil.which(program[0]) or program[0]
     cage = {
@@ -99,9 +116,14 @@ def command(
         "write": list(write),
         "closed": dict(closed or {}),
         "ports": None if ports is None else list(ports),
-        "memory": memory,
+        "limits": {**LIMITS, **(limits or {})},
     }
     return [sys.executable, "-I", "-S", __file__, json.dumps(cage), found, *program[1:]]
+
+
+def limit_over(status: int) -> str:
+    """Return which of LIMITS ended a command, by its exit status; "" if none did."""
+    return _OVER.get(status, "")
 
 
 def main() -> None:
@@ -114,8 +136,8 @@ def main() -> None:
         _die_with_parent()
         has_own = _enter_namespaces(alone=cage["ports"] == [], covers=bool(cage["closed"]))
         _cover(cage["closed"])
+        _follow(cage["limits"])  # with a namespace, its first process: all end with it
         if has_own:
-            _follow()  # the first process of the namespace: all end with it
             _follow()  # the program, which signals may end as they do elsewhere
         os.setsid()  # no terminal
         _confine(cage)
@@ -192,8 +214,11 @@ def _mount(what: str, where: str, kind: str | None, flags: int) -> None:
     _check(done, f"covering {where}")
 
 
-def _follow() -> None:
-    """Go on as a child; the parent waits for it, holding none of its pipes, and ends as it did."""
+def _follow(limits: Mapping[str, int] | None = None) -> None:
+    """Go on as a child; the parent waits for it, holding none of its pipes, and ends as it did.
+
+    With limits it watches the child, and all below it, until then.
+    """
     child = os.fork()
     if child == 0:
         _die_with_parent()
@@ -201,6 +226,8 @@ def _follow() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
+    if limits is not None:
+        _watch(child, limits)
     while True:
         ended, status = os.wait()  # as the first process also for children of others
         if ended == child:
@@ -208,12 +235,108 @@ def _follow() -> None:
             os._exit(code if code >= 0 else 128 - code)
 
 
+def _counts_alone() -> bool:
+    """Return whether the system counts the processes of a user for each namespace of users.
+
+    It does from Linux 5.14 on, and never those of root. Elsewhere the watch counts alone.
+    """
+    here = Path("/proc/self/uid_map").read_text().split()
+    release = re.match(r"(\d+)\.(\d+)", platform.release())
+    has_own = here[-1] == "1"  # as ``_enter_namespaces`` maps it
+    return bool(
+        os.getuid() and has_own and release and tuple(map(int, release.groups())) >= (5, 14)
+    )
+
+
+def _watch(child: int, limits: Mapping[str, int]) -> None:
+    """Wait until a child has ended; end it, and this process, if all below take too much."""
+    with contextlib.suppress(OSError):  # root alone may: else a storm of processes starves this one
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    _libc().prctl(36, 1, 0, 0, 0)  # without a namespace: what loses its parent stays below
+    wanted = {signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    while not _has_ended(child):
+        pids, tasks = _below(limits["processes"])
+        over = 0
+        if tasks > limits["processes"]:
+            over = _TOO_MANY
+        elif sum(map(_resident, pids)) > limits["memory"] < sum(map(_proportional, pids)):
+            over = _TOO_MUCH_MEMORY
+        if over:
+            _end_all(limits["processes"])
+            os.kill(os.getpid(), over)
+        signal.sigtimedwait(wanted, WATCH_SECONDS)
+
+
+def _has_ended(child: int) -> bool:
+    """Return whether a child has ended, and forget the others that have."""
+    while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+        if found.si_pid == child:
+            return True
+        os.waitpid(found.si_pid, 0)
+    return False
+
+
+def _end_all(most: int) -> None:
+    """Kill what is below this process, and what that starts meanwhile."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            for pid in _below(most)[0]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def _below(most: int) -> tuple[list[int], int]:
+    """Return the processes below this one, and how many threads they have.
+
+    It stops above ``most``: there may be new ones faster than it counts.
+    """
+    pids, tasks = [os.getpid()], -1  # without this one
+    for pid in pids:  # grows meanwhile
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                tasks += 1
+                pids += map(int, (task / "children").read_bytes().split())
+        if tasks > most:
+            break
+    return pids[1:], tasks
+
+
+def _resident(pid: int) -> int:
+    """Return the bytes of memory of a process, with those that it shares."""
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return 0
+
+
+def _proportional(pid: int) -> int:
+    """Return the bytes of memory of a process, with its part of those that it shares."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) << 10
+    return _resident(pid)
+
+
 def _confine(cage: dict[str, Any]) -> None:
     import resource  # Linux and macOS alone have it, and only the cage wants it
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if cage["memory"]:
-        resource.setrlimit(resource.RLIMIT_AS, (cage["memory"], cage["memory"]))
+    limits = cage["limits"]
+    # Not the address space: node reserves far more than it uses.
+    for kind, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_DATA, limits["memory"]),
+        (resource.RLIMIT_FSIZE, limits["file"]),
+        (resource.RLIMIT_NOFILE, limits["open"]),
+        (resource.RLIMIT_CPU, limits["seconds"]),
+        *([(resource.RLIMIT_NPROC, limits["processes"])] if _counts_alone() else []),
+    ):
+        _, allowed = resource.getrlimit(kind)
+        soft = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        # One more for the hard limit: at the soft one the signal says that it was the processor.
+        more = kind == resource.RLIMIT_CPU and soft == most
+        resource.setrlimit(kind, (soft, soft + more))
     for capability in range(64):
         if capability not in _KEPT_CAPABILITIES:
             _libc().prctl(24, capability, 0, 0, 0)

@@ -18,9 +18,9 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from bat_os.core.printable import show_on_one_line
-from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError, WorldError
+from bat_os.errors import ArgumentsError, LimitError, NotFoundError, NotGrantedError, WorldError
 from bat_os.ports import AWAIT, Operation
-from bat_os.world.confined import FAILED, command, holds
+from bat_os.world.confined import FAILED, LIMITS, command, holds, limit_over
 from bat_os.world.fence import Fence, guarded
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Shell:
             NotFoundError: The folder is not there any more.
             ArgumentsError: The arguments do not fit.
             WorldError: It cannot be confined, or cannot be started.
+            LimitError: It took more than a program may.
         """
         return self._run(scope, *args)
 
@@ -134,7 +135,21 @@ class Shell:
             answer = _finish(caged, folder, own, stdin.encode(), self._seconds)
         if answer["status"] == FAILED and answer["errors"].startswith("confined: "):
             raise WorldError(answer["errors"].strip()[:300])
+        if over := limit_over(answer["status"]):
+            raise _too_much(program, over)
         return answer
+
+
+def _too_much(program: str, over: str) -> LimitError:
+    """Return the error of a program that went over one of LIMITS."""
+    most = LIMITS[over]
+    if over == "memory":
+        return LimitError(f"{program} took over {most >> 20} MB of memory", limit=over)
+    if over == "file":
+        return LimitError(f"{program} wrote a file of over {most >> 20} MB", limit=over)
+    if over == "seconds":
+        return LimitError(f"{program} kept a processor busy for over {most} s", limit=over)
+    return LimitError(f"{program} started over {most} processes and threads", limit=over)
 
 
 def _folder(said: str) -> Path:

@@ -25,6 +25,7 @@ from bat_os.models.profiles import parse
 from bat_os.ports import Prompt, Sampling
 from tests.engines.test_openai import Server, event, say, serving
 from tests.engines.tiny import make_adapter, make_tiny, write_gguf
+from tests.forks import TRAINER
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,8 @@ print([name for name in ("torch", "transformers", "xllamacpp") if name in sys.mo
 
 
 @pytest.fixture
-def tiny(tmp_path):
+def tiny(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", TRAINER)  # whoever has weights may pack them
     return make_tiny(tmp_path / "source" / "tiny")
 
 

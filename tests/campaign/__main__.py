@@ -19,8 +19,8 @@ import psutil
 from tests.campaign.scenario import Settings, run_scenario
 
 MODULES = (
-    "crash", "effects", "overtaken", "faults", "steps", "waits", "damage", "network", "fuzzing",
-    "resources", "models",
+    "crash", "once", "effects", "overtaken", "faults", "steps", "waits", "damage", "network",
+    "fuzzing", "resources", "models",
 )  # fmt: skip
 COLUMNS = ("test", "target", "measured", "verdict", "seconds")
 

@@ -39,12 +39,13 @@ AWAITED = tuple(name for name in NAMES if name.startswith("await."))
 UPGRADE = tuple(name for name in NAMES if name.startswith(("upgrade.", "journal.", "program.")))
 # tests/system/test_schedules.py kills kernels there: something has to be due, or has to change.
 SCHEDULES = tuple(name for name in NAMES if name.startswith(("schedule.", "watch.")))
+ANSWERS = ("answer.before", "answer.stored")  # in tests/campaign/once.py: acts have keys there
 ACTING = ("acting",)  # tests/campaign/steps.py kills kernels there: something has to be granted
 _IN_WORKS = tuple(name for points in WORKS.values() for name in points)
 KERNEL = tuple(
     name
     for name in NAMES
-    if name not in (*WATCHDOG, *SCHEDULES, *ACTING, *EFFECTS, *AWAITED, *_IN_WORKS)
+    if name not in (*WATCHDOG, *SCHEDULES, *ANSWERS, *ACTING, *EFFECTS, *AWAITED, *_IN_WORKS)
     and not name.startswith(("upgrade.", "journal.", "program."))
 )
 STATES = ("decomposing", "delegating", "synthesizing", "validating", "complete", "failed")

@@ -62,10 +62,10 @@ def no_key():
 
     open_brief = missions.open_brief
 
-    def open_always(root, brief, *, mission_id, key, about):
+    def open_always(root, brief, **about):
         id_of, missions.id_of = missions.id_of, lambda root, key: ""
         try:
-            return open_brief(root, brief, mission_id=mission_id, key=key, about=about)
+            return open_brief(root, brief, **about)
         finally:
             missions.id_of = id_of
 

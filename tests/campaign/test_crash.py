@@ -9,12 +9,12 @@ from bat_os import failpoints
 from bat_os.core.mission import State
 from bat_os.errors import SettingsError
 from bat_os.supervisor.upgrade.journal import Stage
-from tests.campaign import crash, damage, effects, faults, steps, waits
+from tests.campaign import crash, damage, effects, faults, once, steps, waits
 from tests.campaign.checker import Told, find_faults
 from tests.campaign.scenario import Settings
 
 PACKAGE = Path(failpoints.__file__).parent
-THEMES = (crash, effects, faults, steps, waits, damage)
+THEMES = (crash, once, effects, faults, steps, waits, damage)
 SCENARIOS = [scenario for theme in THEMES for scenario in theme.SCENARIOS]
 
 
@@ -55,7 +55,7 @@ def test_every_failpoint_is_crossed_somewhere_and_every_crossing_has_a_name():
 
 def test_every_failpoint_is_walked_by_a_scenario():
     walked = {*crash.KERNEL, *crash.SCHEDULES, *crash.WATCHDOG, *crash.UPGRADE, *crash.EFFECTS}
-    walked |= {*crash.AWAITED, *crash.ACTING}
+    walked |= {*crash.AWAITED, *crash.ACTING, *crash.ANSWERS}
     walked |= {name for names in crash.WORKS.values() for name in names}
     assert set(failpoints.NAMES) - walked == set()
 

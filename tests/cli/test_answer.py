@@ -50,6 +50,13 @@ def test_choices_are_numbered(kind):
     assert "--session NAME" in notes(body)
 
 
+def test_a_question_for_a_yes_says_what_answers_it():
+    body = body_of("asked", text="Shall I?", needs="confirmation")
+    assert notes(body, IN_CHAT) == 'say "yes" or "no"'
+    assert '--session a "yes" or "no"' in notes(body, place_of("a"))
+    assert "--session NAME" in notes(body)
+
+
 def test_a_models_own_words_are_marked_by_words():
     assert "nobody has checked" in notes(body_of("said", text="A poem.", model_calls=1))
 

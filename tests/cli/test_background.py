@@ -4,7 +4,9 @@ The packages are wheels that the tests make; a child process runs the watchdog's
 """
 
 import contextlib
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from bat_os.cli.background import Background, _set_lean
 from bat_os.cli.setup import Setup
 from bat_os.errors import SettingsError
 from bat_os.supervisor.home import FileLock, Home, read_json
-from tests.system.checkout import SlowServer, environ, make_tree
+from tests.system.checkout import ROOT, SlowServer, environ, make_tree
 
 pytestmark = [
     pytest.mark.system,
@@ -210,6 +212,36 @@ def test_it_adds_the_rest_and_changes_nothing_that_was_there(checkout):
     assert checkout.first() == before
     assert checkout.setup.missing("all") == []
     assert "complete" in checkout.verb("setup").stdout
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_first_stage_takes_no_file_of_another_hash(checkout, is_known):
+    root, held = checkout.root, {}
+    for name, version in (("library", "1.0"), ("base", "2.0")):
+        wheel = checkout.wheels / f"{name}-{version}-py3-none-any.whl"
+        held[f"{name}=={version}"] = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if not is_known:
+        write_wheel(checkout.wheels, "base", "2.0", files=2)  # as if somebody put another there
+    lines = (f"{pin} \\\n    --hash=sha256:{digest}\n" for pin, digest in held.items())
+    (root / "deploy" / "hashes").mkdir(parents=True)
+    (root / "deploy" / "hashes" / "requirements-first.txt").write_text("".join(lines))
+    (root / "requirements-first.txt").write_text("\n".join(held))
+    started = checkout.start("hello")
+    said, _ = started.communicate()
+    assert (started.returncode == 0) == is_known, said
+    assert checkout.setup.installed()["base"] == ("2.0" if is_known else "1.0")
+
+
+def test_each_package_of_the_first_stage_has_its_hashes():
+    for name in ("requirements-first.txt", "requirements-models.txt"):
+        hashed = (ROOT / "deploy" / "hashes" / name).read_text()
+        entries = re.findall(
+            r"^(\S+==\S+) .*((?:\n    --hash=sha256:[0-9a-f]{64}.*)+)", hashed, re.MULTILINE
+        )
+        listed = re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE)
+        assert {pin.lower() for pin in listed} <= {
+            pin.lower().replace("-", kind) for pin, _ in entries for kind in "-_."
+        }
 
 
 @pytest.mark.parametrize(

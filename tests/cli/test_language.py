@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from babel.messages.pofile import read_po
@@ -30,6 +31,7 @@ DE = read_wording("de").translate
 HEBREW, ARABIC = "שלום עולם, זה טקסט", "مرحبا بالعالم"
 
 
+@cache
 def load_words():
     spec = importlib.util.spec_from_file_location("words", ROOT / "deploy" / "words.py")
     words = importlib.util.module_from_spec(spec)

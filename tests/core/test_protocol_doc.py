@@ -35,6 +35,13 @@ def rows(heading):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
+def test_the_page_names_every_verb_that_works_step_by_step():
+    named = re.findall(
+        r"`([a-z.]+)`", PAGE.split("Verbs that work step by step (")[1].split(")")[0]
+    )
+    assert set(named) == {verb.name for verb in REQUESTS.values() if verb.in_steps}
+
+
 def test_the_page_has_every_code_of_the_tree_and_no_other():
     known: dict[str, set[bool]] = {}
     for kind in vars(errors).values():

@@ -285,7 +285,7 @@ class AdapterContract:
     async def test_what_was_read_through_one_adapter_does_not_reach_another(
         self, engine, talkative, make_cold
     ):
-        sampling, cold = replace(talkative, max_tokens=16), {}
+        sampling, cold = replace(talkative, max_tokens=10), {}
         for name in ("", "writer"):
             one = await make_cold()
             [cold[name]] = await one.generate([METHOD], sampling, adapter=name)

@@ -79,7 +79,7 @@ def engine(file, writer):
 
 @pytest.fixture
 def talkative():
-    return Sampling(max_tokens=30)
+    return Sampling(max_tokens=22)
 
 
 @pytest.fixture

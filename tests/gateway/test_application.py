@@ -46,23 +46,39 @@ async def test_clients_of_aura_need_nothing_but_another_address(http):
     token = http.token("learn")["authorization"].removeprefix("Bearer ")
     address = f"http://localhost:{token}@localhost:{http.port}/message"
     async with httpx2.AsyncClient(timeout=60) as client:
-        for message in (
-            {"method_name": "double", "payload": {"number": 21}},
-            {"method_name": ["remember", "milk"], "payload": {"text": "milk"}},
-            {"target_object_id": "UvmObjects/system", "method_name": "give_seven", "args": [],
-             "kwargs": {}},
+        message = {"method_name": ["remember", "milk"], "payload": {"text": "milk"}}
+        answer = await client.post(address, json=message)
+        assert answer.status_code == 202
+        assert answer.json()["status"] == "Message accepted for processing."
+        await http.until_done(answer.json()["mission"])
+        for message, result in (
+            ({"method_name": "double", "payload": {"number": 21}}, 42),
+            ({"method_name": ["remember", "tea"], "payload": {"text": "tea"}}, ["milk", "tea"]),
+            ({"target_object_id": "UvmObjects/system", "method_name": "give_seven", "args": [],
+              "kwargs": {}}, 7),
         ):  # fmt: skip
             answer = await client.post(address, json=message)
             answer.raise_for_status()
-            assert answer.status_code == 202
-            assert answer.json()["status"] == "Message accepted for processing."
+            assert (answer.status_code, answer.json()["result"]) == (200, result)
         wrong = await client.post(address.replace(token, f"{token}x"), json=message)
         assert wrong.status_code == 401
 
 
+async def test_what_is_known_is_answered_at_once_while_lessons_run(tmp_path):
+    async with ThinkingKernel(tmp_path / "home") as kernel, opened(kernel) as http:
+        lesson = await http.ask("POST", "/message", {"method_name": "slow_one"})
+        assert lesson.status == 202
+        known = {"target_object_id": "system", "method_name": "getSlot", "args": ["about"]}
+        answer = await http.ask("POST", "/message", known)
+        assert (answer.status, type(answer.json["result"])) == (200, str)
+        assert not (await http.ask("GET", lesson.headers["location"])).json["done"]
+        kernel.gate.set()
+        assert (await http.until_done(lesson.headers["location"])).json["done"]
+
+
 async def test_one_key_is_one_mission_and_another_body_is_refused(http):
     key = {"idempotency-key": '"abc"'}
-    message = {"method_name": "remember", "args": ["milk"]}
+    message = {"method_name": "remember", "args": ["milk"], "fresh": True}
     one = await http.ask("POST", "/message", message, headers=key)
     two = await http.ask("POST", "/message", message, headers=key)
     assert one.json["brief_id"] == two.json["brief_id"]
@@ -73,7 +89,7 @@ async def test_one_key_is_one_mission_and_another_body_is_refused(http):
 
 
 async def test_a_mission_that_has_not_changed_is_not_sent_again(http):
-    answer = await http.ask("POST", "/message", {"method_name": "give_seven"})
+    answer = await http.ask("POST", "/message", {"method_name": "give_seven", "fresh": True})
     place = answer.headers["location"]
     seen = await http.until_done(place)
     again = await http.ask("GET", place, headers={"if-none-match": seen.headers["etag"]})

@@ -126,3 +126,23 @@ async def test_all_who_wait_get_the_one_answer_when_the_kernel_is_killed(tmp_pat
                 events.close()
     finally:
         process.stop()
+
+
+async def test_what_is_said_through_all_doors_with_one_key_is_done_once(tmp_path):
+    said, key = "remind me tomorrow at 9 to call Ann", {"idempotency-key": "k"}
+    async with ThinkingKernel(tmp_path / "home") as kernel, opened(kernel) as http:
+        await load_library(kernel.mind)
+        body = {"body": {"text": said}}
+        first = await http.ask("POST", "/verbs/say", body, headers=key)
+        assert "call Ann" in first.json["text"]
+        again = await http.ask("POST", "/verbs/say", body, headers=key)
+        assert again.raw == first.raw
+        async with kernel.client() as client:
+            assert await client.request("say", ik="http:a-own:k", **body) == first.json
+        async with (
+            httpx2.AsyncClient(headers=http.token() | key, timeout=60) as client,
+            Client(streamable_http_client(f"http://{http.me}/mcp", http_client=client)) as host,
+        ):
+            told = (await host.call_tool("ask", {"sentence": said})).structured_content
+        assert told["text"] == first.json["text"]
+        assert len((await http.ask("POST", "/verbs/schedules", {})).json["schedules"]) == 1

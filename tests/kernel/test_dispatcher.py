@@ -70,6 +70,13 @@ async def test_a_message_that_is_not_understood_is_learned_and_then_known(ask):
     assert early == []
 
 
+async def test_a_message_that_orders_to_learn_says_the_wish_in_its_name(ask, image):
+    body, _ = await ask("send", "teach_yourself_to_remember", "milk")
+    assert body["result"] == ["milk"]
+    source = (await slots(image))["teach_yourself_to_remember"].version.source
+    assert '"""Remember."""' in source
+
+
 async def test_text_is_told_while_it_is_written_to_who_asked_for_it_alone(ask):
     _, early = await ask("send", "remember", "milk", body={"tokens": True})
     texts = [(reply.body["persona"], reply.body["text"]) for reply in early if "text" in reply.body]

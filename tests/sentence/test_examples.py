@@ -46,6 +46,13 @@ def read(sentence, language="en"):
          [(["hello"], '"hello"')], ["world"]),
         ("pad it to 5 digits, 42 gives '00042'; 7?", "en", "pad it to 5 digits",
          [([42], "00042")], [7]),
+        ("wobble 'ab' with 3, e.g. wobble 'cd' with 2 gives 'c-d-2!'", "en", "wobble 'ab' with 3",
+         [(["cd", 2], "c-d-2!")], None),
+        ("double the number 21, e.g. double 4 gives 8, and double 5 gives 10", "en",
+         "double the number 21", [([4], 8), ([5], 10)], None),
+        ("add 3 to 5, e.g. 2 to 4 gives 6", "en", "add 3 to 5", [([2, 4], 6)], None),
+        ("fill with '0' to 5 characters, e.g. 42 gives 'x42x0'", "en",
+         "fill with '0' to 5 characters", [([42], "x42x0")], None),
     ],
 )  # fmt: skip
 def test_examples_and_what_is_asked_about_are_read(sentence, language, wish, examples, given):

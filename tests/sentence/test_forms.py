@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bat_os.sentence import forms, templates
 from bat_os.sentence.forms import find_core, read_core, read_form
-from bat_os.sentence.reading import Sentence, Value, read_sentence
+from bat_os.sentence.reading import MAX_READ, Sentence, Value, read_sentence
 from bat_os.sentence.templates import MAX_WORDS, Limit, Spelling, Templates, split_words
 
 FILE = Path(__file__).parents[1] / "cases" / "forms.jsonl"
@@ -145,7 +145,7 @@ def test_wordings_of_skills_are_hardly_ever_taken_for_certain_forms():
 
 
 def test_a_sentence_that_is_too_long_is_no_form():
-    assert read("remember that " + "x" * forms.MAX_CHARS) is None
+    assert read("remember that " + "x" * MAX_READ) is None
     assert read("a " * (MAX_WORDS + 1)) is None
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bat_os.core.brief import Brief, goal, parameters
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, TooLargeError
 from bat_os.kernel.say.watches import read_said
 from bat_os.sentence.language import languages, speak
 from bat_os.sentence.tokens import QUOTES
@@ -32,6 +32,7 @@ MARKS = (
     "x=1 ",
     ": ",
     "a;1\n",
+    "4 gives 8, ",
 )
 FEW, MANY = 2_500, 10_000  # characters: above and below what is read word by word
 MOST = 150  # calls for a character, of short sentences and long ones alike
@@ -60,15 +61,17 @@ class Steps:
 
 
 def steps_for(text):
-    with Steps() as steps, contextlib.suppress(ArgumentsError):
-        read_said(text, NOW, "")
-        translate(text)
+    with Steps() as steps:
+        for read in (lambda: read_said(text, NOW, ""), lambda: translate(text)):
+            with contextlib.suppress(ArgumentsError, TooLargeError):
+                read()
     return steps.count
 
 
+@pytest.mark.parametrize("frame", ["{}", "zonk this: {}"])
 @pytest.mark.parametrize("atom", atoms(), ids=repr)
-def test_a_long_sentence_of_one_part_is_read_in_steps_that_grow_with_it(atom):
-    few, many = (atom * (size // len(atom)) for size in (FEW, MANY))
+def test_a_long_sentence_of_one_part_is_read_in_steps_that_grow_with_it(atom, frame):
+    few, many = (frame.format(atom * (size // len(atom))) for size in (FEW, MANY))
     steps_for("what is 2 + 3?")  # reads the words of the language
     short, long = steps_for(few), steps_for(many)
     assert long <= 6 * short

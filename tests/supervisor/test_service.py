@@ -1,7 +1,10 @@
 """bat_os.supervisor.service: the files, read back by what reads them."""
 
 import plistlib
+import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -45,6 +48,40 @@ def test_systemd_watches_the_watchdog_and_stops_only_it():
     }
     assert {key: unit["Service", key] for key in expected} == expected
     assert (unit["Unit", "StartLimitBurst"], unit["Unit", "StartLimitIntervalSec"]) == ("5", "300")
+
+
+UNITS = {  # how exposed each may be, in tenths: 100 is without any limit
+    "batos.service": 80, "batos-kernel@.service": 45, "batos-model@.service": 30,
+}  # fmt: skip
+
+
+def unit_of(name):
+    shipped = Path(__file__).parents[2] / "deploy" / "systemd" / name
+    return shipped.read_bytes() if shipped.exists() else make("linux").content
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_finds_a_unit_sound_and_little_exposed(tmp_path, name):
+    path = tmp_path / name.replace("@", "@8101")
+    words = unit_of(name).replace(b"/opt/my bat", b"/opt")
+    path.write_bytes(re.sub(rb"ExecStart=(.*\\\n)*.*", b"ExecStart=/bin/true", words))
+    found = subprocess.run(
+        ["systemd-analyze", "verify", path], check=False, capture_output=True, text=True
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    limit = ["security", "--offline=true", f"--threshold={UNITS[name]}"]
+    subprocess.run(["systemd-analyze", *limit, path], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("name", list(UNITS)[:2])
+def test_a_unit_leaves_cells_and_cages_what_they_are_made_of(name):
+    kept = {"RestrictNamespaces", "MemoryDenyWriteExecute", "PrivateDevices", "DevicePolicy",
+            "ProtectClock", "ProtectKernelTunables", "ProtectProc", "PrivateUsers"}  # fmt: skip
+    unit = read_unit(unit_of(name).decode())
+    assert unit["Service", "NoNewPrivileges"] == "yes"
+    assert not kept & {key for _, key in unit}
+    assert "@mount" not in unit["Service", "SystemCallFilter"]
 
 
 @pytest.mark.parametrize("word", ["/a%h/b", "/a$HOME/b", '/a"b', "/a\\b"])

@@ -114,8 +114,11 @@ async def test_a_backup_and_an_archive_make_a_mind_that_gives_the_same_answers(s
         live = await verb(home, "restore", backup, home, "--replace")
         assert (live.status, live.out) == (1, ""), live  # a kernel holds it
         listed = (await kernel.request("chronicle"))["chronicle"]
-        assert [(one["kind"], one["reason"]) for one in listed] == [("archive", "before the move")]
-        assert kept["sha256"] == listed[0]["sha256"]
+        assert [(one["kind"], one.get("folder") or one["reason"]) for one in listed] == [
+            ("backup", str(backup)),
+            ("archive", "before the move"),
+        ]
+        assert kept["sha256"] == listed[1]["sha256"]
     serving.stop()
     # Without a kernel the verbs work on the image themselves.
     assert (await told(home, "backup", backup))["full"] is False

@@ -275,11 +275,15 @@ async def test_bad_settings_are_named_with_file_line_and_what_is_allowed(tmp_pat
     assert serve(tmp_path) == (78, f"batos: {in_the_log}")
 
 
-def test_the_watchdog_says_what_the_kernel_said_and_nothing_else(tmp_path):
-    (tmp_path / "batos.toml").write_text("threads = = 3\n")
+async def test_the_watchdog_and_status_say_what_the_kernel_said_and_nothing_else(tmp_path):
+    (tmp_path / "batos.toml").write_text("thread = 3\n")
     status, line = start(tmp_path)
     assert status == 1
-    assert line.startswith(f"BAT OS did not start: {tmp_path}/batos.toml: not valid TOML: ")
+    why = f"{tmp_path}/batos.toml, line 1: 'thread' is not a setting; did you mean threads?"
+    assert line == f"BAT OS did not start: {why}"
+    told = await verb(tmp_path, "status")
+    assert told.status == 3
+    assert f"  because  {why}\n" in told.out
 
 
 # ---- 7, 8: an unknown object, a wrong number of arguments -------------------------------

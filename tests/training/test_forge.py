@@ -4,12 +4,12 @@ import json
 import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bat_os.kernel.forge.child import ADAPTER, ORDER, PAUSED, RECORDS
+from tests.forks import TRAINER
 from tests.training.test_training import make_base
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ class Run:
 
     def start(self):
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.training.eager", str(self.folder)],
+            [TRAINER, "-m", "tests.training.eager", str(self.folder)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bat_os.training.training import EXAMPLES, PACKAGED, main
+from tests.forks import TRAINER
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "lora_adapters" / "method-writer"
@@ -158,7 +158,7 @@ def test_the_same_seed_gives_the_same_adapter_and_an_old_one_is_replaced(argumen
 @pytest.mark.model
 @pytest.mark.system
 def test_a_training_that_is_interrupted_leaves_nothing(arguments, tmp_path):
-    command = [sys.executable, "-m", "bat_os.training.training", *arguments, "--steps", "500"]
+    command = [TRAINER, "-m", "bat_os.training.training", *arguments, "--steps", "500"]
     child = subprocess.Popen(
         command,
         cwd=ROOT,

@@ -5,10 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
-from bat_os.world.confined import FAILED, command, filter_steps, holds
+from bat_os.world import confined
+from bat_os.world.confined import FAILED, command, filter_steps, holds, limit_over
 
 PYTHON = (sys.prefix, sys.base_prefix)  # where this Python lies
 ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | 13
@@ -124,8 +127,71 @@ def test_what_a_program_started_ends_with_it():
 
 
 @caged
-def test_memory_is_bounded_where_that_is_wanted():
-    assert "MemoryError" in python("bytearray(1 << 30)", memory=512 << 20)[1]
+def test_the_memory_of_a_process_is_bounded():
+    assert "MemoryError" in python("bytearray(1 << 30)", limits={"memory": 512 << 20})[1]
+
+
+# It doubles, as a fork bomb does; here it stops by itself at 500.
+STORM = "b() { [ $1 -lt 9 ] && { b $(($1+1)) & b $(($1+1)) & }; sleep 600; }; b 0"
+HOG = """
+import os, sys, time
+for _ in range(8):
+    if os.fork() == 0:
+        held = bytearray(os.urandom(1 << 20) * 40)
+        time.sleep(600)
+time.sleep(600)
+"""
+
+
+@caged
+@pytest.mark.parametrize(
+    ("order", "over"),
+    [
+        ("python", "memory"), (STORM, "processes"),
+        ("while :; do :; done", "seconds"), ("cat /dev/zero > big", "file"),
+    ],
+)  # fmt: skip
+def test_a_program_that_goes_over_a_limit_is_ended_and_says_which(tmp_path, order, over):
+    limits = {"memory": 200 << 20, "processes": 40, "file": 1 << 20, "seconds": 1}
+    if over in ("memory", "processes"):
+        limits["seconds"] = 60
+    program = (sys.executable, "-c", HOG) if order == "python" else ("sh", "-c", order)
+    process = subprocess.Popen(
+        command(program, read=PYTHON, write=[str(tmp_path)], limits=limits), cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    below = psutil.Process(process.pid)
+    assert limit_over(process.wait(120)) == over
+    assert not below.is_running() or not below.children()
+    assert all(path.stat().st_size <= 1 << 20 for path in tmp_path.iterdir())
+
+
+@caged
+def test_what_a_program_left_behind_counts_where_there_are_no_namespaces():
+    source = (
+        f"import sys; sys.path.insert(0, {str(Path(confined.__file__).parent)!r}); import confined;"
+        "confined._enter_namespaces = lambda **_: False; confined.main()"
+    )
+    storm = "for i in 1 2 3 4 5 6 7 8 9; do (sleep 600 & sleep 600 &); done; wait; sleep 600"
+    caged = command(("sh", "-c", storm), limits={"processes": 12})
+    file = caged.index(confined.__file__)
+    process = subprocess.Popen([*caged[:file], "-c", source, *caged[file + 1 :]])
+    left = psutil.Process(process.pid)
+    assert limit_over(process.wait(60)) == "processes"
+    assert not left.is_running() or not left.children()
+
+
+@caged
+def test_a_program_opens_so_many_files_and_no_more():
+    source = "held = [open('/dev/zero') for _ in range(64)]"
+    assert "Too many open files" in python(source, limits={"open": 64})[1]
+
+
+@caged
+def test_a_program_within_its_limits_is_left_alone():
+    assert python("import time; held = bytearray(50 << 20); print(len(held))") == (
+        0, f"{50 << 20}\n",
+    )  # fmt: skip
 
 
 def decide(machine, audit, number, first=0, *, local_alone):

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError
+from bat_os.errors import ArgumentsError, LimitError, NotFoundError, NotGrantedError
 from bat_os.ports import AWAIT
 from bat_os.world import shell
 from bat_os.world.confined import holds
@@ -89,6 +89,13 @@ def test_output_is_cut_and_time_is_bounded(work):
 
 def test_a_program_that_does_not_read_is_given_up(run):
     assert run("sh", ["-c", "exit 0"], "x" * (1 << 20))["status"] == 0
+
+
+def test_a_program_that_takes_too_much_gets_a_coded_error(run, work):
+    with pytest.raises(LimitError, match="256 MB") as caught:
+        run("sh", ["-c", "cat /dev/zero > big"])
+    assert (caught.value.code, caught.value.details) == ("LIMIT_EXCEEDED", {"limit": "file"})
+    assert (work / "big").stat().st_size == 256 << 20
 
 
 def test_a_program_has_no_network(work):

@@ -302,14 +302,16 @@ def _load_zones(folders: Sequence[str]) -> int:
     del os.environ["PYTHONTZPATH"]
     known: dict[str, bytes] = {}
     same: dict[bytes, bytes] = {}
-    for folder in reversed(folders):
-        root = Path(folder)
-        for path in root.rglob("*"):
-            name = path.relative_to(root).as_posix()
-            if path.is_file() and not name.startswith(("posix/", "right/", "posixrules")):
-                data = path.read_bytes()
-                if data.startswith(b"TZif"):
-                    known[name] = same.setdefault(data, data)
+    for root in folders:  # the first that has a zone is the one that counts
+        for folder, inner, names in os.walk(root):
+            inner[:] = [name for name in inner if name not in ("posix", "right")]  # copies
+            for name in names:
+                place = Path(folder, name)
+                key = str(place)[len(root) + 1 :]
+                if key not in known and key != "posixrules" and place.is_file():
+                    data = place.read_bytes()
+                    if data.startswith(b"TZif"):
+                        known[key] = same.setdefault(data, data)
 
     def load_zone(key: str) -> io.BytesIO:
         if key not in known:

@@ -140,6 +140,8 @@ def _deed(entry: Mapping[str, Any]) -> str:
         return show_count(entry["places"], "place")
     if entry["kind"] == "fork":
         return f"{entry['name']} from {entry['tid']}"
+    if "folder" in entry:
+        return str(entry["folder"])
     return (
         f"{show_size(entry['before'])} to {show_size(entry['after'])}, {entry['days']:g} days kept"
     )

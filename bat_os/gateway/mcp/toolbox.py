@@ -22,6 +22,7 @@ from bat_os.core.digest import digest
 from bat_os.core.printable import CONTROL
 from bat_os.core.program_verbs import MAX_PAGE
 from bat_os.core.scopes import covers
+from bat_os.core.verbs import REQUESTS
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.gateway.mcp.signatures import describe
 from bat_os.gateway.problems import to_json
@@ -253,7 +254,7 @@ class Toolbox:
         if "object" in given:
             fields["target"] = given["object"]
         fields |= {key: given[key] for key in ("selector", "args", "kwargs") if key in given}
-        who = asker.once() if name == "send" else asker.fields()
+        who = asker.fields() if REQUESTS[verb].access != "writes" else asker.once()
         told = await self.link.request(verb, **fields, **who)
         return {key: told[key] for key in _TOLD_BY_WHY if key in told} if name == "why" else told
 

@@ -27,7 +27,8 @@ export function conversation(fresh = false) {
 
 /** Ask for a path; return its JSON, with `etag` of the reply if it has one. */
 export async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
-  const asked = { method, headers: { ...JSON_KIND, ...proof(), ...headers }, signal };
+  const once = method === "GET" ? {} : { "idempotency-key": fresh() };
+  const asked = { method, headers: { ...JSON_KIND, ...proof(), ...once, ...headers }, signal };
   if (body !== undefined) asked.body = JSON.stringify(body);
   let answer;
   try {
@@ -42,6 +43,9 @@ export async function ask(path, { method = "GET", body, headers = {}, signal } =
   return tag && told && typeof told === "object" ? Object.assign(told, { etag: tag }) : told;
 }
 
+/** Return a key for one request: what it changes is done once, whatever restarts meanwhile. */
+export const fresh = () => `${Date.now()}-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+
 /** Ask for a verb with fields of the wire's envelope. */
 export function verb(name, fields = {}, options = {}) {
   const headers = { "batos-session": conversation(), ...options.headers };
@@ -52,9 +56,9 @@ export function verb(name, fields = {}, options = {}) {
 export const owner = (name, body = {}) => ask(`/owner/${name}`, { method: "POST", body });
 
 /** Ask for a verb and hear what it reports while it works; return its result. */
-export async function follow(name, fields, hear, { signal, key = "", path = "/verbs/" } = {}) {
-  const headers = { ...JSON_KIND, ...proof(), accept: "text/event-stream", "batos-session": conversation() };
-  if (key) headers["idempotency-key"] = key;
+export async function follow(name, fields, hear, { signal, key = fresh(), path = "/verbs/" } = {}) {
+  const about = { "batos-session": conversation(), "idempotency-key": key };
+  const headers = { ...JSON_KIND, ...proof(), accept: "text/event-stream", ...about };
   const asked = { method: "POST", headers, body: JSON.stringify(fields), signal };
   let answer;
   try {

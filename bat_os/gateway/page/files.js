@@ -1,5 +1,5 @@
 // Files that were dropped or chosen: each is sent to be learned as a document, with its progress.
-import { Problem, follow, verb } from "./ask.js";
+import { Problem, follow, fresh, verb } from "./ask.js";
 import { act } from "./parts.js";
 import { proof } from "./proof.js";
 import { line, read } from "./safe.js";
@@ -32,7 +32,8 @@ async function learnFile(file) {
   const stop = () => control.abort();
   const show = (step, part) => put({ uploads: [...state.uploads.filter((one) => one.id !== id), { id, name, step, part, stop }] });
   show("sending", 0);
-  const told = await act(() => again(() => upload(name, file, (part) => show(part < 1 ? "sending" : "reading", part), control.signal)));
+  const headers = { ...proof(), "idempotency-key": fresh() };
+  const told = await act(() => again(() => upload(name, file, headers, (part) => show(part < 1 ? "sending" : "reading", part), control.signal)));
   put({ uploads: state.uploads.filter((one) => one.id !== id), tick: state.tick + 1 });
   if (told) tell(name, told);
 }
@@ -55,13 +56,13 @@ async function again(send) {
 }
 
 /** Send the bytes of a file; only XMLHttpRequest tells how far that has come. */
-function upload(name, file, hear, signal) {
+function upload(name, file, headers, hear, signal) {
   return new Promise((done, fail) => {
     const asked = new XMLHttpRequest();
     const lost = () => fail(new Problem({ code: "UNREACHABLE", retryable: true }, 0));
     asked.open("POST", `/uploads?name=${encodeURIComponent(name)}`);
     asked.setRequestHeader("content-type", "application/octet-stream");
-    for (const [header, value] of Object.entries(proof())) asked.setRequestHeader(header, value);
+    for (const [header, value] of Object.entries(headers)) asked.setRequestHeader(header, value);
     asked.upload.onprogress = (event) => hear(event.lengthComputable ? event.loaded / event.total : 0);
     asked.upload.onload = () => hear(1);
     asked.onerror = lost;

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ZODB.Connection import TransactionMetaData
 from ZODB.utils import z64
 
-from bat_os.errors import BatError, StorageFullError
+from bat_os.errors import BatError, LockedError, StorageFullError
 from bat_os.image.files.disk import coded
 from bat_os.image.files.layers import is_in_files, layers_of, present
 from bat_os.image.files.storage import LiveFile
@@ -44,8 +44,11 @@ def open_and_prove(location: str | Path) -> ImageStore:
         BatError: As of ``ImageStore.open``; a StorageError too if the disk fails; a
             SettingsError if a server has a setting that breaks a promise.
     """
-    gc.collect()  # an opening that failed may hold the image through its traceback
-    image = ImageStore.open(location)
+    try:
+        image = ImageStore.open(location)
+    except LockedError:  # an opening that failed may hold the image through its traceback
+        gc.collect()
+        image = ImageStore.open(location)
     try:
         with coded("the disk of the image"), contextlib.suppress(StorageFullError):
             _prove(live_of(image.storage))
@@ -91,19 +94,23 @@ def try_commit(storage: Any) -> None:
 
 
 async def keep_trying(image: ImageStore, tell: Callable[[str], object]) -> None:
-    """See for ever whether anything can be stored; ``tell`` gets why not, and "" once it can."""
+    """See for ever whether anything can be stored; ``tell`` gets why not, and "" once it can.
+
+    "" comes also after a failure that has passed by the next look: what stopped over it goes on.
+    """
     live, said = live_of(image.storage), ""
     watch = None if live is None else CommitWatch(live)
     while True:
         await asyncio.sleep(EVERY)
         trouble = "" if watch is None else watch.look(time.monotonic())
-        if not trouble and image.in_doubt:
+        doubted = image.in_doubt
+        if not trouble and doubted:
             image.in_doubt = False  # what fails meanwhile is in doubt again
             try:
                 await asyncio.to_thread(try_commit, image.storage)
             except BatError as error:
                 image.in_doubt, trouble = True, str(error)
-        if trouble != said:
+        if trouble != said or (doubted and not trouble):
             said = trouble
             tell(trouble)
 

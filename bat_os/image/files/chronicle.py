@@ -1,7 +1,7 @@
 """The chronicle: what was done to the image as a whole.
 
-root["chronicle"]    maps with ``kind`` (``archive``, ``fork``, ``pack``) and ``at`` (Unix
-time), the oldest first
+root["chronicle"]    maps with ``kind`` (``archive``, ``backup``, ``fork``, ``pack`` ...) and ``at``
+(Unix time), the oldest first
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ def add_to_chronicle(root: MutableMapping[str, Any], entry: Mapping[str, Any]) -
     if CHRONICLE not in root:
         root[CHRONICLE] = PersistentList()
     root[CHRONICLE].append(dict(entry))
+
+
+def note_copy(root: MutableMapping[str, Any], kind: str, folder: str, at: float) -> None:
+    """Note where a copy of the image goes, once; inside ``ImageStore.transact`` only."""
+    if all(entry["folder"] != folder for entry in chronicle(root, kind)):
+        add_to_chronicle(root, {"kind": kind, "at": at, "folder": folder})
 
 
 def chronicle(root: Mapping[str, Any], kind: str = "") -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ _KINDS: Final = {
     "objects": ("objects",),
     "catalog": ("knowledge_catalog",),
     "models": ("files_by_sha256", "models"),
-    "missions": ("missions", "keys", "unfinished"),
+    "missions": ("missions", "keys", "unfinished", "answers"),
 }
 _METHODS: Final = ("bat_os.image.objects.Method", "bat_os.image.objects.MethodVersion")
 

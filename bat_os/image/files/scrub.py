@@ -22,6 +22,7 @@ from bat_os.image.files import manifest
 from bat_os.image.files.disk import coded
 from bat_os.image.files.fork import FOLDER, list_forks
 from bat_os.image.files.opening import frozen_folder
+from bat_os.image.server_care import DUMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ OURS: Final = (
     "metacognition.jsonl*", "chat_history*", "log/**/*", "run/*.json", "run/*.json.new",
     "upgrade/*.json", "status.json",
 )  # fmt: skip
+COPIES: Final = frozenset({"archive", "backup", "export"})  # of the chronicle
 _GZIP: Final = b"\x1f\x8b"
 # A text that is shorter stands in the weights of a model by chance.
 MIN_IN_BLOBS: Final = 10
@@ -69,7 +71,7 @@ def list_elsewhere(
     """Return what else holds the words: ``what`` it is and ``remove``, the command for that.
 
     That are the forks, backups and other files in the home, homes that a restore set aside, and
-    the archives of the chronicle.
+    the archives, backups and exports of the chronicle. One that cannot be looked at is named, too.
     """
     with coded("erase"):
         known = {*_ours(home, also), *_ends(image)}
@@ -144,21 +146,34 @@ def _elsewhere(
         }
     skipped = (image.name, FOLDER, "versions")
     inside = (path for path in sorted(home.iterdir()) if not path.name.startswith(skipped))
-    archives = {Path(entry["file"]) for entry in chronicle if entry["kind"] == "archive"}
-    outside = (path for path in sorted(archives) if not path.is_relative_to(home))
+    copies = {
+        Path(entry.get("file") or entry["folder"]): entry["kind"]
+        for entry in chronicle
+        if entry["kind"] in COPIES
+    }
+    outside = [path for path in sorted(copies) if not path.is_relative_to(home)]
     for path in (*inside, *sorted(home.parent.glob(f"{home.name}.before-*")), *outside):
-        yield from _named(path, words, known)
+        if path in copies and not _can_look(path):
+            what = f"{copies[path]} {path}, which may hold them: it cannot be looked at from here"
+            yield {"what": what, "remove": f"rm -r {shlex.quote(str(path))}"}
+        else:
+            yield from _named(path, words, known, copies.get(path, ""))
     for path in Path(f"{image}.blob").rglob("*.blob"):
         if holds(path, words):
             yield {"what": f"stored file {path.name}", "remove": "batos models remove NAME"}
 
 
-def _named(path: Path, words: Words, known: set[Path]) -> Iterator[dict[str, str]]:
+def _can_look(path: Path) -> bool:
+    """Return False for what is not here, on a disk that is away say, or what PostgreSQL packed."""
+    return path.exists() and not (path / DUMP).exists()
+
+
+def _named(path: Path, words: Words, known: set[Path], kind: str = "") -> Iterator[dict[str, str]]:
     """Yield what a file or folder is, if it holds the words and is none of ours."""
     place = shlex.quote(str(path))
     if path.is_dir() and _in_folder(path, words, known):
-        what = "backup" if (path / manifest.NAME).is_file() else "folder"
-        yield {"what": f"{what} {path}", "remove": f"rm -r {place}"}
+        kind = kind or ("backup" if (path / manifest.NAME).is_file() else "folder")
+        yield {"what": f"{kind} {path}", "remove": f"rm -r {place}"}
     elif path.is_file() and path not in known and holds(path, words):
         yield {"what": f"file {path}", "remove": f"rm {place}"}
 

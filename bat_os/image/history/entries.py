@@ -172,6 +172,12 @@ def holder_of(root: Root, method: Method) -> UvmObject | None:
     return next(chain(holders(root, method), clones), None)
 
 
+def name_of(root: Root, method: Method) -> str:
+    """Return the name of a method with that of its object."""
+    holder = holder_of(root, method)
+    return f"{holder.name}.{method.selector}" if holder is not None else method.selector
+
+
 def remove_entries(root: Root, method: Method) -> list[str]:
     """Take the method out of the search; return the oids of the objects it was listed under."""
     oids = []

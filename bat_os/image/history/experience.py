@@ -36,7 +36,8 @@ from bat_os.core.values import to_wire
 from bat_os.errors import BatError, CancelledError, NotPlainError, TooLargeError
 from bat_os.image import missions
 from bat_os.image.history import marks
-from bat_os.image.history.marks import faults_of, uses_of
+from bat_os.image.history.faults import faults_of
+from bat_os.image.history.uses import uses_of
 from bat_os.image.objects import Method, UvmObject, object_of, tree_of
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.brief import Brief, goal
 from bat_os.core.syntax import parse_literal
 from bat_os.image.history import entries, marks
+from bat_os.image.history.faults import faults_of
+from bat_os.image.history.uses import USES
 from bat_os.image.objects import examples_of, ref_of
 from bat_os.method.golden import (
     GOLD,
@@ -69,7 +71,7 @@ def _read(root: Root, holder: UvmObject, method: Method) -> dict[str, Any]:
         "passages": list(origin.get("passages", ())),
     }
     call, names = write_call(version.source, method.selector)
-    uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
+    uses = root.get(USES, {}).get(method._p_oid.hex(), {})
     shown = shown_in(root, method, version.number)
     return {
         "known": _known(root, method, version, name, (examples, uses)),
@@ -103,7 +105,7 @@ def _known(
         is_tainted=bool(marks.taint(root, method)),
         is_approved=number in method.approvals,
         is_foreign=bool(origin.get("through")) and not proved,
-        faults=len(marks.faults_of(root, method, number)),
+        faults=len(faults_of(root, method, number)),
         version=number,
         calls=uses.get("versions", {}).get(number, 0),
         arguments=len(uses.get("shown", {}).get(number, ())),
@@ -117,7 +119,7 @@ def grade_of(root: Root, method: Method, version: MethodVersion) -> dict[str, st
     """Return ``grade`` and ``why`` of a version by itself, as if no other method was like it."""
     if version.number != method.current + 1:
         return {"grade": NONE, "why": "not the current version"}
-    uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
+    uses = root.get(USES, {}).get(method._p_oid.hex(), {})
     found, why = grade(_known(root, method, version, "", (examples_of(method, version), uses)))
     return {"grade": found, "why": why}
 
@@ -163,7 +165,7 @@ def calls_in(
 
 def shown_in(root: Mapping[str, Any], method: Method, number: int) -> Mapping[str, Any]:
     """Return the calls that were kept with a version, for ``calls_in``."""
-    uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
+    uses = root.get(USES, {}).get(method._p_oid.hex(), {})
     kept: Mapping[str, Any] = uses.get("shown", {}).get(number, {})
     return kept
 

@@ -19,8 +19,9 @@ from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.image import missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import basis, entries, marks, taint, versions
+from bat_os.image.history.faults import failing, faults_of
 from bat_os.image.history.golden import grade_of
-from bat_os.image.history.marks import failing, faults_of, uses_of
+from bat_os.image.history.uses import uses_of
 from bat_os.image.history.versions import locate, version_of
 from bat_os.image.objects import Method, UvmObject, examples_of, object_of, ref_of, tree_of
 

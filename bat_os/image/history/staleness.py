@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.image import grants
 from bat_os.image.history import basis, entries, marks
+from bat_os.image.history.faults import failing
 from bat_os.image.objects import ref_of
 from bat_os.image.shipped import library_stamp
 
@@ -37,13 +38,13 @@ def stale(root: Root, now: float) -> list[dict[str, Any]]:
     rows = []
     for holder, method in entries.learned(root):
         beneath = [*basis.changes(root, holder, method), *_in_the_world(root, holder, method, now)]
-        tainted, failing = marks.taint(root, method), marks.failing(root, method)
+        tainted, flagged = marks.taint(root, method), failing(root, method)
         broken = broken_by(root, method)
-        if beneath or tainted or failing or broken:
+        if beneath or tainted or flagged or broken:
             rows.append({
                 "object": holder.name or ref_of(holder).oid, "selector": method.selector,
                 "version": method.current + 1, "changes": beneath, "tainted": tainted,
-                "failing": failing, "broken": broken,
+                "failing": flagged, "broken": broken,
             })  # fmt: skip
     return rows
 

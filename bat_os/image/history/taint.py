@@ -20,7 +20,7 @@ from bat_os.image.history import entries, marks
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
-    from bat_os.image.objects import Method, MethodVersion
+    from bat_os.image.objects import Method
 
     Root = MutableMapping[str, Any]
     _Node = tuple[Method, int, tuple[str, ...]]  # number of its version, and how it was reached
@@ -55,21 +55,10 @@ def spread(root: Root, doc_id: str, *, at: float, what: str) -> list[Method]:
     return marked
 
 
-def inherit(root: Root, method: Method, version: MethodVersion) -> None:
-    """Mark a version that became current if its writer was shown a method that has a mark."""
-    for shown in entries.shown_to(root, version):
-        if shown is not method and (mark := marks.taint(root, shown)):
-            through = (*mark.get("through", ()), _name(root, shown))
-            marks.set_mark(
-                root, "taint", method, mark | {"version": version.number, "through": through}
-            )
-            return
-
-
 def _written_after(root: Root, node: _Node) -> Iterator[_Node]:
     """Yield the versions whose writers were shown that version of a method."""
     method, number, through = node
-    way = (*through, _name(root, method))
+    way = (*through, entries.name_of(root, method))
     for other in entries.ever_citing(root, method):
         for version in other.versions:
             at = version.provenance.get("created", 0.0)
@@ -81,8 +70,3 @@ def _current_at(method: Method, at: float) -> int:
     """Return the number of the version that was the newest at a time."""
     made = [v.number for v in method.versions if v.provenance.get("created", 0.0) <= at]
     return made[-1] if made else 1
-
-
-def _name(root: Root, method: Method) -> str:
-    holder = entries.holder_of(root, method)
-    return f"{holder.name}.{method.selector}" if holder is not None else method.selector

@@ -5,12 +5,13 @@
 The three are merged like the branches of a text: an item that was added to a list goes, one that
 was removed comes back to its place, and what others have changed beside it stays. A fact that was
 kept is hidden again, a schedule is cancelled. Parents and names are what they were, a deleted
-object is there again, and a new one that has a name is deleted. Methods stay as they are;
-``unlearn`` is for these.
+object is there again, and a new one that has a name is deleted, with its grant. Methods stay as
+they are; ``unlearn`` is for these.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ZODB.utils import p64, u64
 
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
-from bat_os.image import family, memory, missions, schedules
+from bat_os.image import family, grants, memory, missions, schedules
 from bat_os.image.history import entries, marks
 from bat_os.image.history.moments import read_at
 from bat_os.image.objects import (
@@ -185,7 +186,10 @@ def take_back(
 
 
 def _unmake(root: Root, change: Change, obj: UvmObject) -> str:
-    """Delete a named object that is as the transaction has made it; return its name."""
+    """Delete a named object that is as the transaction has made it; return its name.
+
+    The leave that was given with it ends.
+    """
     records: list[Any] = [
         obj,
         *(value for value in obj.slots.values() if isinstance(value, Method)),
@@ -194,6 +198,8 @@ def _unmake(root: Root, change: Change, obj: UvmObject) -> str:
         record._p_activate()
     if any(record._p_serial.hex() != change.tid for record in records):
         raise ConflictError(f"{change.name} was changed since it was made")
+    if grants.links(root, change.oid):
+        grants.revoke(root, change.oid, time.time())
     try:
         family.delete(root, obj)
     except ArgumentsError as error:

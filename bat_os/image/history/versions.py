@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bat_os.core.values import check_taught
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError
-from bat_os.image.history import basis, entries, marks, taint
+from bat_os.image.history import basis, entries, marks
 from bat_os.image.objects import Method, UvmObject, examples_of, kept_examples, ref_of
 from bat_os.method.text import find_forwarded
 
@@ -135,7 +135,7 @@ def install(root: Root, holder: UvmObject, skill: Skill) -> int:
     check_taught(skill.selector)
     method = _method_for(root, holder, skill.selector)
     number = _append(root, method, skill)
-    taint.inherit(root, method, method.versions[number - 1])
+    _inherit_taint(root, method, method.versions[number - 1])
     basis.note(root, holder, method)
     if skill.vector is not None:
         if number > 1:  # a new method has none, and to look takes a tenth of what a lesson costs
@@ -144,6 +144,17 @@ def install(root: Root, holder: UvmObject, skill: Skill) -> int:
         found_by = entries.Summary(skill.summary, kinds), skill.vector
         entries.put_entry(root, holder, method, found_by)
     return number
+
+
+def _inherit_taint(root: Root, method: Method, version: MethodVersion) -> None:
+    """Mark a version that became current if its writer was shown a method that has a mark."""
+    for shown in entries.shown_to(root, version):
+        if shown is not method and (mark := marks.taint(root, shown)):
+            through = (*mark.get("through", ()), entries.name_of(root, shown))
+            marks.set_mark(
+                root, "taint", method, mark | {"version": version.number, "through": through}
+            )
+            return
 
 
 def _method_for(root: Root, holder: UvmObject, selector: str) -> Method:

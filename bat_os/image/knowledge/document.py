@@ -40,6 +40,7 @@ class Passage:
         score: Sum of reciprocal ranks; compares passages of one search only.
         similarity: Best cosine to any of the queries, -1 to 1; compares across searches.
         position: Which passage of its document, from 0.
+        heading: What stands above it; of a pair its question.
     """
 
     doc_id: str
@@ -51,6 +52,15 @@ class Passage:
     position: int
     label: tuple[str, ...] = ()  # of its document
     lines: tuple[int, ...] = ()  # as ``bat_os.documents.readers.find_lines`` has them
+    heading: str = ""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Of a line of the codex, or of a document of pairs: the question and its answer."""
+        if self.heading:
+            return self.heading, self.text
+        question, _, answer = self.text.partition("\n")
+        return question, answer
 
     @property
     def wish(self) -> str:
@@ -142,7 +152,8 @@ class Document(Persistent):
         title = " > ".join(filter(None, ("" if repeats else self.title, section)))
         text = self.passages[position]
         found = self.doc_id, title, self.kind, text, score, similarity, position
-        return Passage(*found, self.label, self.lines[position] if self.lines else ())
+        lines = self.lines[position] if self.lines else ()
+        return Passage(*found, self.label, lines, section)
 
     def about(self) -> dict[str, Any]:
         """Return plain facts for people and clients."""

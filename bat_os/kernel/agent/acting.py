@@ -11,6 +11,7 @@ mission of its own (``errands``); what all of them may spend is one budget (``bu
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
@@ -113,7 +114,7 @@ async def fall_over(context: KernelContext, record: Record, outcome: Any) -> Out
         return kept
     if depth_of(record.id):  # that a method could not be written is what an errand answers
         return kept
-    sentence = read_request(request_of(brief))
+    sentence = await asyncio.to_thread(lambda: read_request(request_of(brief)))
     box = await open_toolbox(context, brief.once)
     ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
     persona = brief.persona or STEWARD

@@ -60,6 +60,8 @@ _MEANT: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("day", "week", "month", "year", "since", "until"), ("moment",)),
     "amount": ("money", "quantity"), "duration": ("quantity",),
 }  # fmt: skip
+_OF_PLACES: Final = frozenset({"file", "path", "page"})
+_PLACE: Final = re.compile(r"[~.]{0,2}/\S*|[a-z]+://\S+|[^\s/]+(?:/[^\s/]+)*\.[A-Za-z]\w{0,5}")
 _LONG: Final = frozenset({"text", "file", "path", "moment"})
 _FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
     "date": ("date",), "time": ("time",), "email": ("address",), "uri": ("address",),
@@ -91,8 +93,10 @@ def fill(
     """
     types = schema or {}
     left, given = [*_whole(values, text)] if types else list(values), dict[str, Any]()
+    texts = [name for name in needs if not _is_typed(types.get(name, {}))]
+    unclear = _give_quoted_places(text, left, texts, given)
     _give_values(text, left, takes, needs, types, given)
-    open_ones = [n for n in needs if n not in given and not _is_typed(types.get(n, {}))]
+    open_ones = [name for name in texts if name not in given and name not in unclear]
     for name in sorted(open_ones, key=lambda one: _meant_for(one) != _TEXT):
         wordy = not types or _meant_for(name) in (_TEXT, _PATTERN)
         span = _open(text, values, left, name) if wordy else _quoted(left)
@@ -122,6 +126,8 @@ def _give_values(
     """Give parameters the values that a request names, by their types, formats and names."""
     for name in takes:
         form = types.get(name, {})
+        if name in given:
+            continue
         if name not in needs and _is_typed(form) and not _is_said(text, name, types):
             continue  # "the first 2 lines" is for one of two optional numbers
         found = _typed(left, form) if _is_typed(form) else _named(text, left, name, form)
@@ -131,6 +137,36 @@ def _give_values(
     for name, form in types.items():
         if name not in given and (option := _option(text, form)):
             given[name] = option
+
+
+def _give_quoted_places(
+    text: str, left: list[Value], names: Sequence[str], given: dict[str, Any]
+) -> list[str]:
+    """Give parameters for files and pages the quoted texts that are such; return those that lack.
+
+    Of several quoted texts, one is a place if it is written like one, or stands behind a word for
+    one: "the file 'a'". Else it is not guessed which is the file and which the text.
+    """
+    unclear = []
+    for name in names:
+        quoted = [one for one in left if one.kind == "text"]
+        if len(quoted) < 2 or not _OF_PLACES & {*_meant_for(name)}:
+            continue
+        places = [one for one in quoted if _PLACE.fullmatch(str(one.value))]
+        if len(places) != 1:
+            places = [one for one in quoted if _stands_behind(text, one, name)]
+        if len(places) == 1:
+            given[name] = places[0].value
+            left.remove(places[0])
+        else:
+            unclear.append(name)
+    return unclear
+
+
+def _stands_behind(text: str, value: Value, name: str) -> bool:
+    """Return whether the word before a value is one for what a parameter is meant for."""
+    words = re.findall(r"\w+", text[max(0, value.start - 40) : value.start])
+    return bool(words) and bool({*meant_for(words[-1])} & {*_meant_for(name)})
 
 
 def _is_number(name: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
 from bat_os.image import outbox
+from bat_os.image.gathering import flush
 from bat_os.image.outbox import DONE, DROPPED, FAILED, HELD, PERFORMING, STAGED, Effect
 from bat_os.ports import STAGE, StagingDriver
 
@@ -39,6 +40,8 @@ async def settled(mind: KernelContext, numbers: Sequence[int]) -> list[Effect]:
     """Return effects once what can be done of them now is done."""
     performer: Performer | None = mind.orchestrator.performer
     if numbers and performer is not None:
+        await flush(mind.image)  # it has to see them
+        performer.wake()
         await performer.settle(SECONDS)
     return await mind.image.transact(
         lambda root: [outbox.get(root, number) for number in numbers], note="look at effects"
@@ -64,7 +67,7 @@ async def numbers_of(mind: KernelContext, tid: str) -> list[int]:
 async def take_back(mind: KernelContext, numbers: Iterable[int]) -> Taken:
     """Take effects back, the last one first; return what came of it."""
     taken = Taken()
-    wanted = sorted(set(numbers), reverse=True)
+    wanted, now = sorted(set(numbers), reverse=True), time.time()
     if not wanted:
         return taken
 
@@ -72,7 +75,7 @@ async def take_back(mind: KernelContext, numbers: Iterable[int]) -> Taken:
         found = [outbox.get(root, number) for number in wanted]
         if wait and any(effect.state == PERFORMING for effect in found):
             return None
-        return _take(root, mind, found)
+        return _take(root, mind, found, now)
 
     took = await mind.image.transact(partial(work, wait=True), note="take effects back")
     if took is None:  # until what was begun is done, nobody knows what to take back
@@ -92,10 +95,10 @@ async def take_back(mind: KernelContext, numbers: Iterable[int]) -> Taken:
 
 
 def _take(
-    root: Any, mind: KernelContext, found: Iterable[Effect]
+    root: Any, mind: KernelContext, found: Iterable[Effect], now: float
 ) -> tuple[list[Effect], list[Effect], list[str]]:
     """Return what is dropped, what takes the rest back, and the texts of what stays."""
-    dropped, undoing, left, now = list[Effect](), list[Effect](), list[str](), time.time()
+    dropped, undoing, left = list[Effect](), list[Effect](), list[str]()
     for effect in found:
         if effect.state in (STAGED, HELD) and not effect.attempts:
             dropped.append(outbox.drop(root, effect.number, now))

@@ -27,6 +27,7 @@ from bat_os.errors import (
 )
 from bat_os.failpoints import cross
 from bat_os.image import outbox
+from bat_os.image.gathering import flush, gather
 from bat_os.image.objects import tree_of
 from bat_os.image.outbox import DONE, DROPPED, FAILED, PERFORMING, RUNS, STAGED, UNKNOWN
 from bat_os.kernel.effects.deeds import perform, store
@@ -57,10 +58,16 @@ async def carry_out(
     """
     if mind is None or wanted.effect is None:
         raise wanted
+    await flush(mind.image)
+    with gather(None):  # each step is stored before the next one
+        await _carry_out(mind, answers, wanted.effect)
+
+
+async def _carry_out(mind: KernelContext, answers: Answers, wanted: Effect) -> None:
     if answers.seed is None:  # nothing is done before it is sure that it is wanted again, too
         await _fix(mind, answers)
         return
-    effect, told = await _begin(mind, answers, wanted.effect), None
+    effect, told = await _begin(mind, answers, wanted), None
     if effect.state == PERFORMING:
         cross("await.begun")
         effect, told = await _do(mind, effect)

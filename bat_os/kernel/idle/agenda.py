@@ -11,7 +11,9 @@ from bat_os.errors import BatError, DraftsError, ExampleWantedError
 from bat_os.image import missions
 from bat_os.image.history import entries, marks, staleness
 from bat_os.image.history.entries import REHEARSAL
+from bat_os.image.history.faults import failing, faults_of
 from bat_os.image.history.golden import calls_in, shown_in
+from bat_os.image.history.uses import USES, uses_of
 from bat_os.image.objects import Method, UvmObject, examples_of, find, ref_of
 from bat_os.image.proposals import is_quiet
 from bat_os.kernel.canary.replaying import read_calls
@@ -103,8 +105,8 @@ def _is_open(root: Root, brief: Brief) -> bool:
 def _skill(root: Root, holder: UvmObject, method: Method) -> tuple[Method, Skill]:
     version = method.versions[method.current]
     asked = version.provenance.get("brief")
-    uses = marks.uses_of(root, method)
-    faults = marks.faults_of(root, method, version.number)
+    uses = uses_of(root, method)
+    faults = faults_of(root, method, version.number)
     return method, Skill(
         holder.name or ref_of(holder).oid,
         method.selector,
@@ -138,7 +140,7 @@ def _provisional(root: Root, skills: list[tuple[Method, Skill]]) -> Iterator[Wor
 
 def _failing(root: Root, skills: list[tuple[Method, Skill]]) -> Iterator[Work]:
     for method, skill in skills:
-        if not marks.failing(root, method) or skill.brief is None or marks.pinned(root, method):
+        if not failing(root, method) or skill.brief is None or marks.pinned(root, method):
             continue
         calls = []
         for asked in skill.failed:
@@ -161,7 +163,7 @@ def _renewed(root: Root, skills: list[tuple[Method, Skill]]) -> Iterator[Work]:
             move["version"] == before and move["what"] in _LEFT
             for move in marks.moves(root, method)
         )
-        if not (left or marks.faults_of(root, method, before)):
+        if not (left or faults_of(root, method, before)):
             calls = read_calls(root, find(root, skill.holder), method, before)
             yield look_back(skill, before, calls)
 
@@ -177,13 +179,13 @@ def _seen(root: Root, skills: list[tuple[Method, Skill]], now: float) -> Iterato
             yield shadowed(skill, *above)
         elif skill.uses >= SLOW_CALLS and slow_calls * SLOW_SHARE > skill.uses:
             yield slow(skill, slow_calls)
-        elif max(made, float(marks.uses_of(root, method)["last"])) < now - UNUSED_DAYS * DAY:
+        elif max(made, float(uses_of(root, method)["last"])) < now - UNUSED_DAYS * DAY:
             yield unused(skill)
 
 
 def _count_slow(root: Mapping[str, Any], method: Method, number: int) -> int:
     """Return how many calls of a version took over ``store.SLOW`` seconds."""
-    uses = root.get(marks.USES, {}).get(method._p_oid.hex(), {})
+    uses = root.get(USES, {}).get(method._p_oid.hex(), {})
     return int(uses.get("slow", {}).get(number, 0))
 
 

@@ -135,9 +135,23 @@ async def answer(
     return True
 
 
+async def is_waiting(mind: KernelContext, mission_id: str) -> bool:
+    """Return whether a mission asks for leave."""
+    from bat_os.image import missions
+
+    record = await mind.image.transact(
+        lambda root: missions.read(root, mission_id), note="read a mission"
+    )
+    return _asks(record)
+
+
+def _asks(record: Record) -> bool:
+    return bool((record.answer or {}).get("body", {}).get("code") == GrantWantedError.code)
+
+
 def _asked(record: Record) -> Mapping[str, Any]:
     body = (record.answer or {}).get("body", {})
-    if body.get("code") != GrantWantedError.code:
+    if not _asks(record):
         raise ArgumentsError("this request asks for nothing; batos missions lists those that do")
     details: Mapping[str, Any] = body["details"]
     return details

@@ -35,6 +35,7 @@ from bat_os.core.prompts import ask_plan, plan_schema, read_plan
 from bat_os.core.protocol import error_body
 from bat_os.core.steps import AnswerGiven
 from bat_os.errors import (
+    AuditError,
     BatError,
     CellError,
     DraftsError,
@@ -42,6 +43,7 @@ from bat_os.errors import (
     NotFoundError,
     NotUnderstoodError,
     ProtocolError,
+    StorageError,
     TransitionError,
 )
 from bat_os.image import missions
@@ -109,6 +111,9 @@ class CognitiveCycle:
         """Return the body of the final reply: ``{"type": "result"|"error", "body": ...}``.
 
         What goes wrong on the way ends the mission as FAILED with a code and a reason.
+
+        Raises:
+            StorageError: The image could not be used; the mission stands where it is stored.
         """
         record = await self.read(mission_id)
         while record.answer is None:
@@ -127,7 +132,7 @@ class CognitiveCycle:
         try:
             await self.context.refresh()
             outcome = await self._steps[record.mission.state](record)
-        except TransitionError:
+        except (TransitionError, StorageError):
             raise
         except BatError as error:
             outcome = _failed(error)
@@ -308,6 +313,8 @@ class CognitiveCycle:
         verdicts = tuple(v.to_plain() for v in choice.verdicts)
         most = self.context.cast.entries["validating"]["unsure_rounds"]
         if choice.status == "unsure" and record.mission.rounds >= most:
+            if choice.refused:  # the wish is for what no method may do; the rest made it up
+                raise AuditError(choice.refused)
             raise views.ask_example(record.mission.brief, choice)
         if choice.chosen is None:
             return _rejected(target, choice.reason, verdicts, validation)

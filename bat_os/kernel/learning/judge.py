@@ -60,6 +60,7 @@ from bat_os.kernel.snapshot import runnable_of
 from bat_os.kernel.turn import Candidate
 from bat_os.kernel.views import check_readable
 from bat_os.method.fixups import apply_fixups
+from bat_os.method.guardian import REACHING
 from bat_os.method.plausibility import (
     find_blind_count,
     find_implausible,
@@ -260,8 +261,9 @@ class Validation:
         if source == self._target.replaced.source:
             number = self._target.replaced.number
             return replace(mended, problem=f"it is the same as version {number}, the current one")
-        if findings := guardian.audit(source, selector).lines():
-            return replace(mended, problem=findings[0])
+        if findings := (report := guardian.audit(source, selector)).lines():
+            reaches_out = report.findings[0].rule in REACHING
+            return replace(mended, problem=findings[0], reaches_out=reaches_out)
         if self._outside and quotes(source, self._outside):
             return replace(mended, problem="it holds a long text from outside; read it instead")
         return await self._try(mended)

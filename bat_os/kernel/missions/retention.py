@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import BatError
-from bat_os.image import missions, outbox
+from bat_os.image import answered, missions, outbox
 from bat_os.image.files.pack import clock_steady_for, pack_if_due
 from bat_os.image.files.rotation import back_up_if_due
 from bat_os.image.history import experience
@@ -83,9 +83,11 @@ async def keep_backing_up(
 
 
 def is_due(root: Mapping[str, Any], now: float) -> bool:
-    """Return whether the oldest mission began twice KEEP_SECONDS ago."""
+    """Return whether the oldest mission, or an answer, is twice KEEP_SECONDS old."""
+    before = now - 2 * missions.KEEP_SECONDS
     oldest = next(iter(root["missions"]), None)
-    return oldest is not None and oldest < f"{int((now - 2 * missions.KEEP_SECONDS) * 1000):012x}"
+    is_old = oldest is not None and oldest < f"{int(before * 1000):012x}"
+    return is_old or answered.has_old(root, before)
 
 
 async def prune_if_sure(image: ImageStore, now: float, *, answers: bool = True) -> int:
@@ -119,6 +121,13 @@ async def prune_answers(image: ImageStore, now: float) -> int:
             note="prune old missions",
         )
         pruned += more
+    after = ""
+    while after is not None:
+        start = after
+        _, after = await image.transact(
+            lambda root, start=start: answered.prune(root, before, start, AT_ONCE),  # type: ignore[misc] # as above
+            note="prune old answers",
+        )
     await _prune_effects(image, now)
     return pruned
 

@@ -17,6 +17,7 @@ import logging
 import os
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,7 @@ from bat_os.errors import (
     FencedError,
     NotFoundError,
     ShuttingDownError,
+    StorageError,
     TransitionError,
     as_fault,
 )
@@ -64,6 +66,7 @@ _SOONEST_MS: Final = 250
 _LATEST_MS: Final = 30_000
 # Before the last try of a mission that kernels die of; a watchdog begins to count anew by then.
 SERVE_FIRST: Final = 12.0
+MAX_STOPS: Final = 20  # of one mission, over an image that cannot be used; then it fails
 
 
 @dataclass(slots=True, eq=False)
@@ -121,6 +124,7 @@ class Scheduler:
         self._counted: set[str] = set()  # those whose attempt the image counts, until they end
         self._suspects: frozenset[str] | None = None  # what may have killed the last kernel
         self._one_suspect = asyncio.Lock()
+        self._stops = Counter[str]()  # how often each stood still as the image could not be used
 
     def open(self) -> None:
         """Let missions run; until then they wait in their first state."""
@@ -159,8 +163,11 @@ class Scheduler:
         finally:
             self._coming.remove(session)
 
-    async def accept(self, brief: Brief, session: str, key: str) -> Record:
+    async def accept(self, brief: Brief, session: str, key: str, asked: str = "") -> Record:
         """Store a brief, or find the one with its key; return its record. Its mission runs now.
+
+        ``asked`` is a digest of the request that the brief was made of: what is made of it a second
+        time may differ.
 
         Raises:
             BusyError, ShuttingDownError: As ``room``; StorageError: as ``ImageStore.transact``.
@@ -180,7 +187,9 @@ class Scheduler:
                 raise busy
             find(root, brief.target)
             about, known = {"session": session, "accepted": now}, key or mission_id
-            return missions.open_brief(root, brief, mission_id=mission_id, key=known, about=about)
+            return missions.open_brief(
+                root, brief, mission_id=mission_id, key=known, about=about, asked=asked
+            )
 
         told: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
 
@@ -367,6 +376,7 @@ class Scheduler:
                 answer = await self._cycle.run(mission_id)
                 self._usual_seconds += (time.monotonic() - started - self._usual_seconds) / 4
                 self._counted.discard(mission_id)
+                self._stops.pop(mission_id, None)
                 return answer
         except asyncio.CancelledError:
             if self._closing or not job.withdrawn:
@@ -376,16 +386,26 @@ class Scheduler:
             error = DeadlineError(
                 f"gave up after {seconds:.0f} s{_busy()}; the setting mission_seconds allows more"
             )
+        except StorageError as caught:
+            if self._is_left(mission_id):
+                raise
+            error = caught
         except BatError as caught:
             error = caught
         except Exception as fault:  # one request: a fault of ours must not take the kernel down
             log.exception("mission %s", mission_id)
             error = as_fault(fault)
         job.ending = True
+        self._stops.pop(mission_id, None)
         await self._cycle.fail(mission_id, error)
         self._counted.discard(mission_id)
         self._note()
         return await self._stored(mission_id)
+
+    def _is_left(self, mission_id: str) -> bool:
+        """Return whether a mission stays where it stands until the image can be used again."""
+        self._stops[mission_id] += 1
+        return self._context.image.in_doubt and self._stops[mission_id] <= MAX_STOPS
 
     @contextlib.asynccontextmanager
     async def _place(self, mission_id: str, job: _Job) -> AsyncIterator[None]:

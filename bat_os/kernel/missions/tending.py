@@ -98,7 +98,8 @@ class Tending:
         if others := [self.name_of(one, living) for one in living if one != self.me]:
             raise FormatError(
                 f"the image has to be brought to format {FORMAT}, and other kernels serve it; "
-                f"stop them first: {', '.join(others)}"
+                f"stop them first: {', '.join(others)}",
+                away=True,  # a watchdog waits until they are
             )
 
     def others(self) -> list[str]:

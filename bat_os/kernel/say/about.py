@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
 from bat_os.errors import ConflictError, NotFoundError
-from bat_os.image.facts import is_small
 from bat_os.image.history.entries import learned
 from bat_os.image.objects import Method, find
 from bat_os.image.store import watch_commits
 from bat_os.kernel.effects.account import numbers_of, take_back
+from bat_os.kernel.naming import Named, find_named
 from bat_os.kernel.undoing import undo_transaction
 from bat_os.natives.table import describe
 from bat_os.sentence.periods import find_period
-from bat_os.sentence.terms import base_of
 from bat_os.sentence.texts import text
 
 if TYPE_CHECKING:
@@ -93,23 +92,16 @@ async def _learned(mind: KernelContext, when: str, now: dt.datetime, language: s
     return Answer("recalled", said, names, sources=sources[:MOST], language=language)
 
 
-async def find_learned(
-    mind: KernelContext, words: str, language: str
-) -> tuple[tuple[str, str], ...]:
+async def find_learned(mind: KernelContext, words: str, language: str) -> Named[tuple[str, str]]:
     """Return target and selector of the learned methods that some words name."""
-
-    def stems(said: str) -> frozenset[str]:
-        each = said.replace("_", " ").replace(".", " ").split()
-        return frozenset(base_of(word, language) for word in each if not is_small(word))
-
-    wanted = stems(words)
     known = await mind.image.transact(
         lambda root: [(holder.name, method.selector) for holder, method in learned(root)],
         note="look what was learned",
     )
-    same = [one for one in known if stems(one[1]) == wanted or ".".join(one) == words]
-    near = [one for one in known if wanted and wanted <= stems(one[1])]
-    return tuple(same or near)
+    names = {one: ".".join(one) for one in known}
+    exact = find_named(words, names, language)
+    selectors = {one: one[1].replace("_", " ") for one in known}
+    return exact if exact.whole else find_named(words.replace("_", " "), selectors, language)
 
 
 async def explain_last(mind: KernelContext, last: Mapping[str, Any], language: str) -> Answer:

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
 from bat_os.core.scopes import PERSON, demand
+from bat_os.image.facts import is_small
+from bat_os.kernel.naming import find_named
 from bat_os.kernel.say import here, recall, reminders, tallies
 from bat_os.kernel.say.recall import Act
-from bat_os.kernel.say.tallies import COUNTERS, bases_of, count_up
+from bat_os.kernel.say.tallies import count_up, find_counter
 from bat_os.sentence.periods import find_period
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from bat_os.core.protocol import Request
     from bat_os.kernel.context import KernelContext
@@ -94,11 +96,12 @@ def _which_list(one: Act, names: list[str]) -> Answer:
 def _items(one: Act) -> list[str]:
     given = one.values.get("items") or one.values.get("item") or []
     items = [given] if isinstance(given, str) else list(given)
-    said = (" ".join(str(item).split()).strip(" .,;!") for item in items[:MAX_ITEMS])
+    said = (" ".join(str(item).split()).strip(" ,;") for item in items[:MAX_ITEMS])
     return [item[:1_000] for item in said if item]
 
 
 async def _add(one: Act) -> Answer | None:
+    one = _with_list_apart(one)
     name, names = await _find_list(one)
     items = _items(one)
     if (name is None and one.values.get("known")) or not _may_be_listed(one, items):
@@ -115,6 +118,39 @@ async def _add(one: Act) -> Answer | None:
     return one.done(one.say(key, items=told, list=name), one.commits, value, list=name)
 
 
+def _with_list_apart(one: Act) -> Act:
+    """Return the act with the list that an entry names in its place: "milk to my list again"."""
+    if one.slot("list") and not one.values.get("spoken"):
+        return one
+    items, named = _items(one), ""
+    for at, item in enumerate(items):
+        entry, found = _apart(item, one.say("lists.word"))
+        if found and entry:
+            items[at], named = entry, found
+    return replace(one, values={**one.values, "items": items, "list": named}) if named else one
+
+
+def _apart(item: str, ending: str) -> tuple[str, str]:
+    """Return an entry, and the list that it names at its end or beginning; "" if it names none.
+
+    A list stands behind small words: "to my shopping list", "der Einkaufsliste".
+    """
+    words = item.split()
+    at = next((n for n, word in enumerate(words) if word.casefold().endswith(ending)), -1)
+    start = at
+    while start > 0 and not is_small(words[start - 1]):
+        start -= 1
+    first = start
+    while first > 0 and is_small(words[first - 1]):
+        first -= 1
+    is_whole = at >= 0 and len(words[at]) > len(ending)  # "Einkaufsliste"
+    if at < 0 or start - first < (1 if is_whole else 2) or (start == at and not is_whole):
+        return item, ""
+    behind = [] if all(map(is_small, words[at + 1 :])) else words[at + 1 :]
+    name = words[at] if is_whole else " ".join(words[start:at])
+    return " ".join([*words[:first], *behind]), name
+
+
 def _may_be_listed(one: Act, items: list[str]) -> bool:
     """Return False for nothing, and for numbers without a list: they are to be added up."""
     return any(one.slot("list") or re.search(r"[^\W\d]", item) for item in items)
@@ -128,25 +164,56 @@ async def _counted(one: Act, items: list[str]) -> Act | None:
     number = "1" if number.casefold() in ONE else number
     if not re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", number) or not thing:
         return None
-    if await one.read(COUNTERS, "find", thing) is None:
+    named = await find_counter(one, thing)
+    if named.one is None or not named.whole:
         return None
     values = {"number": float(number) if "." in number else int(number), "thing": thing}
     return replace(one, name="counters_obj.add", values=values)
 
 
+async def _find_entries(
+    one: Act, items: list[str], lists: list[str], *, in_part: bool = True
+) -> tuple[list[tuple[str, str]], Answer | None]:
+    """Return the entries that are named, each with its list, or the question which are meant."""
+    texts = {
+        (name, text): text for name in lists for text in await one.read(LISTS, "show", name) or []
+    }
+    found: list[tuple[str, str]] = []
+    for at, item in enumerate(items):
+        named = find_named(item, texts, one.language, in_part=in_part)
+        if named.one is not None:
+            found.append(named.one)
+        elif named.found:
+            return [], _which_entry(one, items, at, named.found)
+    return found, None
+
+
+def _which_entry(one: Act, items: list[str], at: int, found: Iterable[tuple[str, str]]) -> Answer:
+    """Ask which entry one of the items is."""
+    lists = {name for name, _ in found}
+    return one.ask_which({
+        (text if len(lists) == 1 else f"{text} ({name})"): {
+            "items": [*items[:at], text, *items[at + 1 :]], "item": text, "list": name
+        }
+        for name, text in found
+    })  # fmt: skip
+
+
 async def _remove(one: Act) -> Answer:
     name, names = await _find_list(one)
     items = _items(one)
-    if name is None and not one.slot("list"):  # the one list that has it
-        has = [each for each in names if items and await one.read(LISTS, "match", items[0], each)]
-        name = has[0] if len(has) == 1 else None
-    if name is None:
+    if name is None and (one.slot("list") or not names):
         return _no_list(one, names)
-    gone = await one.write(LISTS, "remove", items, name)
-    if not gone:
-        return one.answer("unable", "lists.missing_item", item=items, list=name)
-    said = one.say("lists.removed", items=gone, list=name)
-    return one.done(said, one.commits, gone, list=name)
+    found, question = await _find_entries(one, items, [name] if name else names, in_part=False)
+    if question is not None:
+        return question
+    held = list(dict.fromkeys(known for known, _ in found))
+    if len(held) != 1:
+        missing = one.answer("unable", "lists.missing_item", item=items, list=name)
+        return missing if name else _no_list(one, held or names)
+    gone = await one.write(LISTS, "remove", [text for _, text in found], held[0])
+    said = one.say("lists.removed", items=gone, list=held[0])
+    return one.done(said, one.commits, gone, list=held[0])
 
 
 async def _show(one: Act) -> Answer | None:
@@ -168,12 +235,14 @@ async def _show(one: Act) -> Answer | None:
 async def _move(one: Act) -> Answer:
     name, names = await _find_list(one)
     item = one.slot("item")
-    for known in [name] if name else names:
-        if await one.read(LISTS, "match", item, known):
-            done = await one.write(LISTS, "move", item, known, one.slot("to"))
-            said = one.say(f"lists.moved_{one.slot('to')}", item=done, list=known)
-            return one.done(said, one.commits, await one.read(LISTS, "show", known), list=known)
-    return one.answer("unable", "lists.not_ticked", item=item)
+    if name is None and one.slot("list"):
+        return _no_list(one, names)
+    found, question = await _find_entries(one, [item], [name] if name else names)
+    for known, text in found:
+        done = await one.write(LISTS, "move", text, known, one.slot("to"))
+        said = one.say(f"lists.moved_{one.slot('to')}", item=done, list=known)
+        return one.done(said, one.commits, await one.read(LISTS, "show", known), list=known)
+    return question or one.answer("unable", "lists.not_ticked", item=item)
 
 
 async def _finished(one: Act) -> Answer:
@@ -262,29 +331,20 @@ async def _count_items(one: Act) -> Answer:
     return one.answer("recalled", "lists.count", count, count=count, list=name)
 
 
-async def _match(one: Act, item: str, name: str) -> str | None:
-    """Return the text on a list that is meant: "watering the plants" is "water the plants"."""
-    text: str | None = await one.read(LISTS, "match", item, name)
-    wanted = bases_of(one, item)
-    if text is None and wanted:
-        texts = await one.read(LISTS, "show", name)
-        near = [each for each in texts if wanted <= bases_of(one, each)]
-        text = near[0] if len(near) == 1 else None
-    return text
-
-
 async def _tick(one: Act) -> Answer | None:
     name, names = await _find_list(one)
     item = one.slot("item") or " ".join(_items(one))
-    for known in [name] if name else names:
-        if meant := await _match(one, item, known):
-            is_done = not one.name.endswith("untick")
-            done = await one.write(LISTS, "tick", meant, known, is_done, one.stamp())
-            key = "lists.ticked" if is_done else "lists.unticked"
-            return one.done(one.say(key, item=done), one.commits, done, list=known)
+    if name is None and one.slot("list"):
+        return _no_list(one, names) if one.certain else None
+    found, question = await _find_entries(one, [item], [name] if name else names)
+    for known, meant in found:
+        is_done = not one.name.endswith("untick")
+        done = await one.write(LISTS, "tick", meant, known, is_done, one.stamp())
+        key = "lists.ticked" if is_done else "lists.unticked"
+        return one.done(one.say(key, item=done), one.commits, done, list=known)
     if not one.certain:
         return None
-    return one.answer("unable", "lists.not_ticked", item=item)
+    return question or one.answer("unable", "lists.not_ticked", item=item)
 
 
 async def _create(one: Act) -> Answer:

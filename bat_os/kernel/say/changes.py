@@ -56,7 +56,7 @@ async def change_file(mind: KernelContext, doors: Doors, heard: Heard) -> Answer
     driver = mind.drivers.get(Paths.driver)
     if not named or not isinstance(driver, StagingDriver) or heard.request.body["fresh"]:
         return None
-    form = form_of(heard, heard.core, named) or heard.form
+    form = await form_of(heard, heard.core, named) or heard.form
     if form is None or form.name not in OPERATIONS:
         return None
     return await _carry_out(mind, doors, heard, form)

@@ -84,7 +84,7 @@ async def answer_by_places(
     named = find_named(mind, heard.core)
     if not named or heard.request.body["fresh"]:
         return None
-    form = form_of(heard, heard.core, named) or heard.form
+    form = await form_of(heard, heard.core, named) or heard.form
     if form is not None and not _may_read(form):
         return None
     places = await locate(mind, heard, named)

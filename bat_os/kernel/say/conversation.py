@@ -14,17 +14,19 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.digest import digest
 from bat_os.errors import BatError, NotFoundError
+from bat_os.image.gathering import unit_of
 from bat_os.image.objects import UvmObject, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from bat_os.image.store import ImageStore
+    from bat_os.image.unit_of_work import UnitOfWork
 
     Root = MutableMapping[str, Any]
 
@@ -54,6 +56,23 @@ class Conversation:
     exchanges: list[dict[str, Any]] = field(default_factory=list)
     # key of the last request, and the body that answered it: asked again, it is not done again
     answered: tuple[str, dict[str, Any]] | None = None
+
+    def follow(self, image: ImageStore) -> None:
+        """Be what it was if the answer of this unit of work is lost; else name its transactions."""
+        if (unit := unit_of(image)) is None:
+            return
+        before = replace(self)
+
+        def go_back() -> None:
+            for each in fields(self):
+                setattr(self, each.name, getattr(before, each.name))
+
+        def fill(unit: UnitOfWork) -> None:
+            self.last, self.question = unit.fill(self.last), unit.fill(self.question)
+            self.answered = unit.fill(self.answered) if unit.is_final else None
+
+        unit.lost.append(go_back)
+        unit.done.append(fill)
 
     def note(self, sentence: str, kind: str, answer: str) -> None:
         """Add an exchange."""
@@ -91,15 +110,16 @@ class Conversations:
 
     async def keep(self, caller: str, conversation: Conversation) -> None:
         """Have a conversation written: at once with an open question, else soon."""
-        self._changed[_key(caller, conversation.session)] = conversation
+        key = _key(caller, conversation.session)
+        self._changed[key] = conversation
         if conversation.question:
-            await self.write()
+            await self.write(key)
         elif self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_soon(), name="write conversations")
 
-    async def write(self) -> None:
-        """Write what has changed; what fails is tried again with the next change."""
-        changed, self._changed = self._changed, {}
+    async def write(self, *keys: str) -> None:
+        """Write what has changed, or some of it; what fails is tried again with the next change."""
+        changed = {key: self._changed.pop(key) for key in keys or list(self._changed)}
         if not changed:
             return
         now = time.time()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from bat_os.core.scopes import demand, demand_message
 from bat_os.errors import RemoteError
 from bat_os.image import missions
+from bat_os.image.gathering import flush, gather, unit_of
 from bat_os.kernel.learning import asking
+from bat_os.kernel.once import Once, interrupted
 from bat_os.kernel.say.leave import labelled
 from bat_os.sentence.translate import DEFAULT_TARGET
 
@@ -42,15 +42,7 @@ class Doors:
     scheduler: Scheduler
     turn: Turn
     verbs: Mapping[str, Handler]
-    _said: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-
-    def alone(self, key: str) -> asyncio.Lock:
-        """Return the lock under which a sentence with this key is answered.
-
-        A client that lost the daemon says it again, and the first one may still be at work: what
-        that one learns would lead the second one elsewhere.
-        """
-        return self._said.setdefault(key, asyncio.Lock()) if key else asyncio.Lock()
+    once: Once  # answers a request with a key
 
     async def act(self, request: Request, brief: Brief) -> dict[str, Any]:
         """Return the body of a turn's result; with a key, of the one that ran first.
@@ -73,21 +65,39 @@ class Doors:
         demand(request.may, "learn", f"to learn {brief.selector}")
         demand_message(request.may, brief.selector)
         brief = labelled(request, brief)
-        record = await self.scheduler.accept(brief, request.by or request.session, request.key)
+        unit = unit_of(self.image)
+        if unit is not None:  # a mission sees what is committed
+            await unit.flush()
+        record = await self.scheduler.accept(
+            brief, request.by or request.session, request.key, unit.asked if unit else ""
+        )
         hear = say if request.body.get("tokens") else None
         with self.scheduler.text_feed.listen(record.id, hear):
-            return record.answer or await self.scheduler.result(record.id, say)
+            answer = record.answer or await self.scheduler.result(record.id, say)
+        if unit is not None and _may_pass(answer):
+            unit.is_final = False
+        return answer
 
     async def answer_mission(
         self, mind: KernelContext, mission_id: str, way: str, caller: str, say: Say
     ) -> Mapping[str, Any] | None:
         """Answer what a mission asks leave for; return its last reply, None after a no."""
-        if not await asking.answer(mind, self.scheduler, mission_id, way, by=caller):
-            return None
+        await flush(self.image)
+        with gather(None):  # it goes on from what is committed
+            # It does already if a kernel was killed before it could answer this yes.
+            goes_on = not await asking.is_waiting(mind, mission_id)
+            if not (
+                goes_on or await asking.answer(mind, self.scheduler, mission_id, way, by=caller)
+            ):
+                return None
         return await self.scheduler.result(mission_id, say)
 
     async def stored(self, request: Request) -> tuple[Brief, Mapping[str, Any]] | None:
-        """Return what was done under the key of a request, once it has ended; None if nothing."""
+        """Return what was done under the key of a request, once it has ended; None if nothing.
+
+        Raises:
+            EffectUnknownError: A part of it was done, and nothing says how it went on.
+        """
         if not request.key:
             return None
 
@@ -97,8 +107,14 @@ class Doors:
 
         record = await self.image.transact(read, note="read by key")
         if record is None:
+            unit = unit_of(self.image)
+            if unit is not None and unit.was_begun:
+                raise interrupted(request)
             return None
         answer = record.answer or await self.scheduler.result(record.id)
-        if answer["type"] == "error" and answer["body"].get("retryable"):
-            return None
-        return record.mission.brief, answer
+        return None if _may_pass(answer) else (record.mission.brief, answer)
+
+
+def _may_pass(answer: Mapping[str, Any]) -> bool:
+    """Return whether a mission failed for a reason that may pass: the next try is another one."""
+    return answer["type"] == "error" and bool(answer["body"].get("retryable"))

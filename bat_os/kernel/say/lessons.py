@@ -55,17 +55,8 @@ class Lessons:
     async def learn(
         self, request: Request, text: str, language: str, say: Say, *, ordered: bool
     ) -> Answer:
-        """Answer a sentence by a mission; ``ordered`` if the person asked for a method.
-
-        Raises:
-            ArgumentsError: It names more values than a method takes.
-        """
+        """Answer a sentence by a mission; ``ordered`` if the person asked for a method."""
         wish = await asyncio.to_thread(translate, text, sampled=ordered)
-        if (count := len(wish.args) + len(wish.kwargs)) > MAX_VALUES:
-            raise ArgumentsError(
-                f"the sentence names {count} values of {MAX_VALUES} that a method takes; put them "
-                "into a list: [1, 2, 3]"
-            )
         brief = Brief(
             wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), wish.text,
             tuple({"kwargs": {}, **one} for one in wish.examples), tentative=not ordered,
@@ -75,7 +66,16 @@ class Lessons:
         return replies.say_learned(answer, brief, language) if wish.sampled else answer
 
     async def run(self, request: Request, brief: Brief, language: str, say: Say) -> Answer:
-        """Answer by a mission for a brief."""
+        """Answer by a mission for a brief.
+
+        Raises:
+            ArgumentsError: The sentence names more values than a method takes.
+        """
+        if (count := len(brief.args) + len(brief.kwargs)) > MAX_VALUES and brief.mode != TOOLS:
+            raise ArgumentsError(
+                f"the sentence names {count} values of {MAX_VALUES} that a method takes; put them "
+                "into a list: [1, 2, 3]"
+            )
         brief = addressed(request, brief)
         expected = median(self._seconds) if self._seconds else EXPECTED_SECONDS
         say({"text": replies.announce(language, brief, expected), "expected": round(expected)})

@@ -201,14 +201,18 @@ def find_named(mind: KernelContext, sentence: Sentence) -> list[tuple[Value, Kin
     return named
 
 
-def form_of(heard: Heard, sentence: Sentence, named: Sequence[tuple[Value, Kind]]) -> Form | None:
+async def form_of(
+    heard: Heard, sentence: Sentence, named: Sequence[tuple[Value, Kind]]
+) -> Form | None:
     """Return the form of the sentence with short paths: a form takes so many words, and no more."""
     said = sentence.text
     for value, kind in reversed(named):
         name = PurePath(value.value).name or "root"
         short = kind.short or (name if PurePath(name).suffix else f"~/{name}")
         said = f"{said[: value.start]}{short}{said[value.end :]}"
-    return read_form(read_sentence(said, heard.now, heard.language))
+    return await asyncio.to_thread(
+        lambda: read_form(read_sentence(said, heard.now, heard.language))
+    )
 
 
 async def locate(
@@ -232,12 +236,8 @@ async def locate(
         )
         found += [place] if place is not None else []
     paths = [place for place in found if place.kind.driver == Paths.driver]
-    inside = {
-        other.what
-        for place in paths
-        for other in paths
-        if place is not other and PurePath(place.what).parent == PurePath(other.what)
-    }
+    folders = {path.parent for place in paths if (path := PurePath(place.what)).name}
+    inside = {place.what for place in paths if PurePath(place.what) in folders}
     return [place for place in found if place.what not in inside]
 
 
@@ -367,7 +367,7 @@ async def change_leave(
     """
     language = heard.language
     named = find_named(mind, heard.sentence)
-    form = form_of(heard, heard.sentence, named) if named else None
+    form = await form_of(heard, heard.sentence, named) if named else None
     if form is None or form.name not in (GRANT, REVOKE):
         return None
     value, kind = named[0]

@@ -74,6 +74,20 @@ class Asked:
             memory={**noted, **more},
         )  # fmt: skip
 
+    def ask_which(self, choices: Mapping[str, Mapping[str, Any]]) -> Answer:
+        """Return the question which thing is meant: a line for each -> the values that name it."""
+        lines = tuple(choices)
+        said = self.say("memory.which")
+        if len(lines) == 1:
+            said = self.say("asked.skill_one", choice=lines[0])
+        forms = [
+            {"name": self.name, "values": {**self.values, **values}} for values in choices.values()
+        ]
+        return Answer(
+            "asked", said, needs="clarification", choices=lines, language=self.language,
+            memory={"forms": forms},
+        )  # fmt: skip
+
     def confirm(self, said: str, **values: Any) -> Answer:
         """Return the question whether to do it; a yes carries it out."""
         return Answer(
@@ -212,20 +226,25 @@ async def recall_told(asked: Asked) -> Answer | None:
 async def remember(asked: Asked) -> Answer:
     """Keep a fact; ask whether it is said instead of an older one."""
     with watch_commits() as commits:
-        kept = await memory.remember(asked.mind, _clean(asked.slot("text")), now=asked.now)
+        kept = await memory.remember(asked.mind, _as_kept(asked), now=asked.now)
     if not kept.is_new:
         return asked.answer("acted", "memory.known", kept.fact.text, text=kept.fact.text)
-    said = asked.say("memory.remembered", text=kept.fact.text)
     if not kept.rivals:
+        said = asked.say("memory.remembered", text=kept.fact.text)
         about = person_of(kept.fact.text)
         return asked.done(said, commits, kept.fact.text, fact=kept.fact.id, about=about)
-    older = kept.rivals[0]
+    return _ask_instead(asked, kept, commits[-1])
+
+
+def _ask_instead(asked: Asked, kept: memory.Remembered, commit: str) -> Answer:
+    """Say that a fact is kept, and ask whether it is said instead of an older one."""
+    said, older = asked.say("memory.remembered", text=kept.fact.text), kept.rivals[0]
     question = asked.say("memory.instead", before=older.text)
     values = {"text": kept.fact.text, "instead": older.id}
     noted = {"name": "memory_obj.change", "values": values}
     return Answer(
         "asked", f"{said} {question}", kept.fact.text, needs="confirmation",
-        language=asked.language, memory={"confirm": noted, "transaction": commits[-1]},
+        language=asked.language, memory={"confirm": noted, "transaction": commit},
     )  # fmt: skip
 
 
@@ -233,8 +252,10 @@ async def change(asked: Asked) -> Answer:
     """Keep a fact instead of an older one."""
     with watch_commits() as commits:
         kept, old = await memory.change(
-            asked.mind, _clean(asked.slot("text")), now=asked.now, instead=asked.slot("instead")
+            asked.mind, _as_kept(asked), now=asked.now, instead=asked.slot("instead")
         )
+    if old is None and kept.rivals and commits:
+        return _ask_instead(asked, kept, commits[-1])
     if old is None:
         said = asked.say("memory.remembered", text=kept.fact.text)
     else:
@@ -249,15 +270,10 @@ async def forget(asked: Asked) -> Answer:
         found = await memory.forget(asked.mind, about, now=asked.now, fact_id=asked.slot("fact"))
     if not found:
         return asked.answer("unable", "memory.nothing_about", text=about)
-    if len(found) == 1:
+    if found[0].hidden:
         said = asked.say("memory.forgotten", count=1, text=found[0].text)
         return asked.done(said, commits, found[0].text, fact=found[0].id)
-    forms = [{"name": asked.name, "values": {"text": f.text, "fact": f.id}} for f in found]
-    return Answer(
-        "asked", asked.say("memory.which"), needs="clarification",
-        choices=tuple(fact.text for fact in found), language=asked.language,
-        memory={"forms": forms},
-    )  # fmt: skip
+    return asked.ask_which({fact.text: {"text": fact.text, "fact": fact.id} for fact in found})
 
 
 async def erase(asked: Asked) -> Answer:
@@ -323,6 +339,8 @@ def _quoted(found: memory.Found, language: str) -> Answer:
     title = found.title
     if found.line and found.path:
         title = text(language, "memory.place", path=found.path, line=str(found.line))
+    if found.is_codex:
+        title = text(language, "memory.codex", name=title)
     said = text(language, "memory.document", text=found.sentence, title=title)
     source = {"kind": "document", "title": title, "text": found.passage}
     source |= {"label": " ".join(found.label)} if found.label else {}
@@ -337,8 +355,13 @@ def _source(fact: Fact) -> dict[str, Any]:
     return {**about, **({"label": fact.label} if fact.label else {})}
 
 
+def _as_kept(asked: Asked) -> str:
+    """Return a fact as it is kept: in one line, to the last character that was said."""
+    return " ".join(asked.slot("text").split())
+
+
 def _clean(said: str) -> str:
-    """Return a fact as it is kept: in one line, without the marks around it."""
+    """Return what names a fact, without the marks around it."""
     return " ".join(said.split()).strip(" .!")
 
 

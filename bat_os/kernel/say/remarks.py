@@ -14,14 +14,14 @@ from bat_os.core.scopes import covers, demand
 from bat_os.core.verbs import SCOPE_OF, check
 from bat_os.errors import ArgumentsError, BatError
 from bat_os.image.quotes import ask
-from bat_os.kernel.say import about, followups, places, replies
+from bat_os.kernel.say import about, followups, places, replies, spoken
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.consents import Leaves
 from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.references import References
 from bat_os.kernel.say.skills import find_candidates
 from bat_os.kernel.say.wordings import add_wording
-from bat_os.sentence.forms import Form
+from bat_os.sentence.forms import Form, read_form
 from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
 from bat_os.sentence.translate import translate
@@ -42,13 +42,17 @@ if TYPE_CHECKING:
 _NUMBER: Final = re.compile(r"\s*/?(\d{1,2})\s*[.)]?\s*\Z")
 SMALL: Final = frozenset(
     {"greeting", "thanks", "bye", "exit", "how_are_you", "name", "insult", "praise", "joke", "sad",
-     "cancelled", "nothing_open", "wrong_nothing", "person", "maker", "private", "safe", "kept",
-     "teaching", "online", "mistakes", "bored"}
+     "nothing_to_cancel", "nothing_open", "wrong_nothing", "person", "maker", "private", "safe",
+     "kept", "teaching", "online", "mistakes", "bored"}
 )  # fmt: skip
+# Objects whose forms are sentences of their own, also behind "and".
+OWN: Final = frozenset(
+    {"lists_obj", "counters_obj", "reminders_obj", "memory_obj", "context_obj", "self_obj"}
+)
 # What is said if nothing is open that it could refer to.
 ALONE: Final[Mapping[str, str]] = {
     "yes": "nothing_open", "no": "nothing_open", "choice": "nothing_open",
-    "cancel": "cancelled", "wrong": "wrong_nothing",
+    "cancel": "nothing_to_cancel", "wrong": "wrong_nothing",
 }  # fmt: skip
 
 
@@ -87,7 +91,7 @@ class Talk:
         if (number := _chosen(heard)) and number <= len(question["choices"]):
             return await self._choose(heard, question, number - 1)
         if name == "yes":
-            return await self._agree(heard, question)
+            return await self._agree(heard, question) or replies.ask_again(heard)
         if name in ("no", "cancel"):
             last = len(question["choices"]) - 1
             refused = await self._choose(heard, question, last) if "waits_for" in question else None
@@ -99,8 +103,11 @@ class Talk:
     async def follow_up(self, heard: Heard) -> Answer | None:
         """Answer what refers to the last answer; None if it does not, or if there is none."""
         last, form = heard.conversation.last, heard.form
-        answer_by = FOLLOW_UPS.get(form.name) if form is not None else None
-        if not last or form is None or answer_by is None:
+        if not last or form is None:
+            return None
+        if (of_last := spoken.FOLLOW_UPS.get(form.name)) is not None:
+            return await of_last(self._act, heard, last, form.values)
+        if (answer_by := FOLLOW_UPS.get(form.name)) is None:
             return None
         return await answer_by(self, heard, last, form.values)
 
@@ -110,11 +117,12 @@ class Talk:
         words = str(values["text"])
         if not words:
             return await self._again(heard, str(last["text"]))
-        if answer := await self.references.go_on(heard, last, words):
+        answer = await self._on_its_own(heard, last, words)
+        if answer := answer or await self.references.go_on(heard, last, words):
             return answer
         ways = followups.ways_to_say_again(last, words, heard.now)
         if not ways and re.search(r"[^\W\d]{2}", words):
-            return await self._add_more(heard, last, [words])
+            return await spoken.add_more(self._act, heard, last, [words])
         if len(ways) < 2:
             return await self._again(heard, "".join(ways))
         return Answer(
@@ -122,57 +130,26 @@ class Talk:
             choices=tuple(ways[: replies.MAX_CHOICES]), language=heard.language,
         )  # fmt: skip
 
-    async def _add_more(
-        self, heard: Heard, last: Mapping[str, Any], items: list[str]
-    ) -> Answer | None:
-        """Answer "also a bag of rice": it goes on the list where the last thing went."""
-        if (last.get("form") or {}).get("name") != "lists_obj.add" or "?" in heard.sentence.text:
-            return None
-        values = {"items": items, "list": last.get("list", "")}
-        return await self._act(heard, Form("lists_obj.add", values))
-
-    async def _add_to_last(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "add a torch": it goes on the list that was spoken of last."""
-        named = values.get("list") or any(v.kind != "name" for v in heard.sentence.values)
-        asked = heard.form is not None and heard.form.name == "lists_obj.add" and heard.form.certain
-        if named or asked or not last.get("list"):  # "my list" may be any of several
-            return None
-        told = {"items": values["items"], "list": last["list"]}
-        return await self._act(heard, Form("lists_obj.add", told))
-
-    async def _left(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "what is left?" of the list that was spoken of last."""
+    async def _on_its_own(self, heard: Heard, last: Mapping[str, Any], words: str) -> Answer | None:
+        """Answer what stands behind "and" if it is a sentence of its own, perhaps of a list."""
+        form = read_form(read_sentence(words, heard.now, heard.language))
+        if form is not None and form.certain:
+            owner = form.name.partition(".")[0]
+            if owner in OWN or form.name in spoken.FOLLOW_UPS:
+                return await self._again(heard, words)
         if not last.get("list"):
             return None
-        told = {"list": last["list"], "known": True, "open": True}
-        return await self._act(heard, Form("lists_obj.show", told))
-
-    async def _count_more(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "another 10": it is counted where the last answer was about a counter."""
-        if not last.get("counter"):
+        said = text(heard.language, "lists.from_it", text=words)
+        form = read_form(read_sentence(said, heard.now, heard.language))
+        if form is None or form.name != "lists_obj.remove" or not form.certain:
             return None
-        told = {**values, "thing": last["counter"], "known": True}
-        return await self._act(heard, Form("counters_obj.add", told))
-
-    async def _counted(
-        self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
-    ) -> Answer | None:
-        """Answer "how many today?" of the counter that was spoken of last."""
-        if not last.get("counter"):
-            return None
-        told = {"thing": last["counter"], "known": True, "when": values.get("when", "")}
-        return await self._act(heard, Form("counters_obj.total", told))
+        return await self._act(heard, replace(form, values={**form.values, "list": last["list"]}))
 
     async def _unlearn(self, heard: Heard, words: str) -> Answer:
         """Unlearn the one learned skill that some words name; ask if they name several."""
-        found = await about.find_learned(self._mind, words, heard.language)
-        if len(found) != 1:
+        named = await about.find_learned(self._mind, words, heard.language)
+        if named.one is None:
+            found = named.found
             names = tuple(f"{target}.{selector}" for target, selector in found)
             key, needs = ("asked.skill", "clarification") if found else ("self.unlearn_unknown", "")
             forms = [{"name": "self_obj.unlearn", "values": {"skill": name}} for name in names]
@@ -180,7 +157,7 @@ class Talk:
                 "asked" if found else "unable", text(heard.language, key, skill=words),
                 needs=needs, choices=names, language=heard.language, memory={"forms": forms},
             )  # fmt: skip
-        ((target, selector),) = found
+        target, selector = named.one
         await self._call_verb(heard, "unlearn", target=target, selector=selector)
         said = text(heard.language, "self.unlearned", skill=f"{target}.{selector}")
         noted = {"unlearned": [target, selector]}
@@ -251,8 +228,8 @@ class Talk:
             return await about.answer(self._mind, name, form.values, heard.now, heard.language)
         if name == "opened":  # "hello, WORDS": what the words say
             return await self._again(heard, str(form.values["text"]))
-        if name == "left":
-            return await self._act(heard, Form("lists_obj.show", {"list": "to-do", "open": True}))
+        if name in ("on_it", "left"):
+            return await self._act(heard, spoken.of_no_list(form))
         key = str(form.values.get("as") or ALONE.get(name, name))
         return self._said(heard, f"talk.{key}") if key in SMALL else None
 
@@ -379,7 +356,9 @@ class Talk:
     async def _more(
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
     ) -> Answer | None:
-        added = await self._add_more(heard, last, said["items"])
+        if answer := await self._on_its_own(heard, last, str(said["text"])):
+            return answer
+        added = await spoken.add_more(self._act, heard, last, said["items"])
         return added or await self._anew(heard, last, said)
 
     async def _as_meant(
@@ -455,10 +434,6 @@ class Talk:
 FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "talk.again": Talk._anew,
     "talk.more": Talk._more,
-    "talk.count_more": Talk._count_more,
-    "talk.on_it": Talk._add_to_last,
-    "lists_obj.add": Talk._add_to_last,
-    "talk.left": Talk._left,
     "talk.in_unit": Talk._in_unit,
     "talk.in_language": lambda talk, heard, last, said: talk.references.in_language(
         heard, last, str(said["language"])
@@ -466,7 +441,6 @@ FOLLOW_UPS: Final[Mapping[str, Callable[..., Awaitable[Answer | None]]]] = {
     "talk.part": lambda talk, heard, last, said: talk.references.part(
         heard, last, str(said["part"])
     ),
-    "talk.counted": Talk._counted,
     "talk.reckon": Talk._reckon,
     "talk.swap": Talk._swap,
     "talk.shift": Talk._shift,

@@ -20,6 +20,7 @@ from bat_os.image.quotes import ask
 from bat_os.image.schedules import Schedule
 from bat_os.image.store import watch_commits
 from bat_os.image.watches import is_watch
+from bat_os.kernel.naming import find_named
 from bat_os.kernel.say.watches import line_of, say_watched
 from bat_os.kernel.whereabouts import find_here
 from bat_os.natives.context import ZONE
@@ -184,7 +185,7 @@ async def _list(one: Act) -> Answer:
     if kind := one.slot("kind"):
         found = [each for each in found if each.kind == kind]
     if about:
-        found = _meant(one, found, about)
+        found = _near(found, about)
     if when := one.slot("when"):
         span = find_period(when, one.now, one.language)
         days = [(each, local_time(each.next or 0, each.zone).date()) for each in found]
@@ -221,8 +222,8 @@ async def _left(one: Act) -> Answer:
     return await _list(replace(one, values={**one.values, "kind": "timer", "text": ""}))
 
 
-def _meant(one: Act, found: list[Schedule], words: str) -> list[Schedule]:
-    """Return the reminders that some words name: those that have most of them."""
+def _near(found: list[Schedule], words: str) -> list[Schedule]:
+    """Return the reminders that a question is about: those that have most of its words."""
     wanted = _stems(words)
     scored = [(len(wanted & _stems(each.text)), each) for each in found]
     most = max((score for score, _ in scored), default=0)
@@ -235,11 +236,11 @@ def _stems(words: str) -> set[str]:
 
 async def _cancel(one: Act) -> Answer:
     """Cancel the reminder that is meant; of several without a word for one, ask which."""
-    found, about = await _chosen(one)
+    found, about, sure = await _chosen(one)
     if not found:
-        key = "reminders.none_about" if about else "reminders.none"
-        return one.answer("unable", key, text=about)
-    if len(found) > 1 and not one.values.get("all"):
+        key = "talk.nothing_to_cancel" if one.values.get("last") else "reminders.none"
+        return one.answer("unable", "reminders.none_about" if about else key, text=about)
+    if not sure or one.values.get("ask") or (len(found) > 1 and not one.values.get("all")):
         return _which(one, found)
     if len(found) > 1 and not one.confirmed:
         return one.confirm(one.say("reminders.confirm", count=len(found)))
@@ -259,34 +260,64 @@ async def _cancel(one: Act) -> Answer:
     return one.done(told, one.commits, numbers)
 
 
-async def _chosen(one: Act) -> tuple[list[Schedule], str]:
-    """Return the reminders that a form names, and the words that it does so by."""
+async def _chosen(one: Act) -> tuple[list[Schedule], str, bool]:
+    """Return the reminders that a form names, the words it does so by, and if that is sure."""
     found, about = await _live(one), one.slot("text")
     if kind := one.slot("kind"):
         found = [each for each in found if each.kind == kind]
     if number := one.values.get("number") or ("" if about else one.values.get("last")):
-        return [each for each in found if each.number == number], ""
-    return (_meant(one, found, about) if about else found), about
+        return [each for each in found if each.number == number], "", True
+    if not about:
+        return found, "", True
+    timing = await asyncio.to_thread(_timing_named, one, about)
+    if timing is not None:
+        return [each for each in found if _is_at(each, timing)], about, True
+    named = find_named(
+        about, {each.number: each.text for each in found}, one.language, in_part=True
+    )
+    return [each for each in found if each.number in named.found], about, named.sure
+
+
+def _timing_named(one: Act, words: str) -> Timing | None:
+    """Return the span or the moment that some words are: "10 minute", "7 o'clock"; else None."""
+    here = one.now.replace(tzinfo=None)
+    for before in ("in", "at"):
+        said = f"{text(one.language, f'due.{before}')} {words}"
+        timing = read_timing(said, here, one.language)
+        if timing is not None and (timing.span or timing.time):
+            return timing
+    return None
+
+
+def _is_at(each: Schedule, timing: Timing) -> bool:
+    """Return whether a schedule runs for that span, or is due at that time of day."""
+    if each.next is None:
+        return False
+    if timing.span is not None:
+        length = timing.span[0] * _SECONDS.get(timing.span[1], 0)
+        return "cron" not in each.rule and abs(each.next - each.made - length) < 1
+    local = local_time(each.next, each.zone)
+    hours = {int(timing.time[:2]), (int(timing.time[:2]) + 12) % 24 if timing.is_bare else -1}
+    return local.hour in hours and local.minute == int(timing.time[3:])
 
 
 def _which(one: Act, found: list[Schedule]) -> Answer:
-    forms = [
-        {"name": one.name, "values": {**one.values, "number": each.number}} for each in found
-    ]  # fmt: skip
-    return Answer(
-        "asked", one.say("reminders.which"), needs="clarification", language=one.language,
-        choices=tuple(_line(one, each) for each in found), memory={"forms": forms},
-    )  # fmt: skip
+    lines: dict[str, dict[str, Any]] = {}
+    for each in found:
+        line = _line(one, each)
+        again = f"{line} ({each.number})"  # two of the same words and moment
+        lines[again if line in lines else line] = {"number": each.number, "ask": False}
+    return one.ask_which(lines)
 
 
 async def _move(one: Act) -> Answer | None:
     """Give a reminder another moment: the one that was spoken of last, or that words name."""
     if not (one.slot("text") or one.values.get("number") or one.values.get("last")):
         return None  # nothing was spoken of
-    found, about = await _chosen(one)
+    found, about, sure = await _chosen(one)
     if not found:
         return one.answer("unable", "reminders.none_about", text=about) if about else None
-    if len(found) > 1:
+    if len(found) > 1 or not sure:
         return _which(one, found)
     (old,) = found
     now, said = one.now.timestamp(), one.slot("when")
@@ -307,9 +338,8 @@ async def _move(one: Act) -> Answer | None:
 def _moved(one: Act, old: Schedule, said: str, now: float) -> Plan | None:
     """Return the new moment of a reminder: another time, or so much later."""
     here = one.now.replace(tzinfo=None)
-    if (by := read_by(said, here, one.language)) and by[1] in _SECONDS:
-        later = max(old.next or now, now) + by[0] * _SECONDS[by[1]]
-        return Plan({"at": later}, later)
+    if end := _end(one, old, said, now):
+        return Plan({"at": end}, end)
     near = local_time(old.next or now, old.zone)
     for words in (said, f"{text(one.language, 'due.at')} {said}"):
         timing = read_timing(words, here, one.language)
@@ -325,6 +355,29 @@ def _moved(one: Act, old: Schedule, said: str, now: float) -> Plan | None:
             timing = replace(timing, date="")  # it is over on that day
         return plan(timing, now, old.zone, near=near)
     return None
+
+
+def _end(one: Act, old: Schedule, said: str, now: float) -> float:
+    """Return the moment that a span gives: so much later, or the new length of a timer; else 0."""
+    if old.kind == "timer" and not one.values.get("by"):
+        length = _length(one, old, said)
+        return length and (old.made + length if old.made + length > now else now + length)
+    by = read_by(said, one.now.replace(tzinfo=None), one.language)
+    if by is None or by[1] not in _SECONDS:
+        return 0
+    return max(old.next or now, now) + by[0] * _SECONDS[by[1]]
+
+
+def _length(one: Act, old: Schedule, said: str) -> float:
+    """Return how long a timer is to run, "25 minutes"; a number alone has its own unit, or 0."""
+    before = round((old.next or old.made) - old.made)
+    unit = next((unit for unit in ("hour", "minute") if not before % _SECONDS[unit]), "second")
+    word = say_span(_SECONDS[unit], one.language).split()[-1]
+    for words in (said, f"{said} {word}"):
+        timing = _timing_named(one, words)
+        if timing is not None and timing.span:
+            return timing.span[0] * _SECONDS.get(timing.span[1], 0)
+    return 0
 
 
 def _same_days(old: Schedule, local: Any, now: float) -> Plan | None:
@@ -370,7 +423,7 @@ def read_repeated(words: str, now: dt.datetime, language: str) -> Form | None:
 
 def is_question(words: str, language: str) -> bool:
     """Return whether a sentence asks for something that was said."""
-    return ask(words, language).is_question
+    return len(words) <= MAX_TEXT and ask(words, language).is_question
 
 
 async def _settle(one: Act) -> Answer | None:

@@ -16,6 +16,7 @@ from bat_os.sentence.texts import text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bat_os.kernel.say.heard import Heard
     from bat_os.kernel.say.skills import Candidate
 
 # A person or examples stand behind a method of this status.
@@ -160,8 +161,9 @@ def ask(needs: str, brief: Brief, why: str, language: str, **about: Any) -> Answ
 
 def failed(brief: Brief, body: Mapping[str, Any], language: str, **about: Any) -> Answer:
     """Return that nothing good was written."""
+    key = "lesson.failed_shown" if brief.examples else "lesson.failed"
     return Answer(
-        "unable", text(language, "lesson.failed", example=text(language, "unable.example")),
+        "unable", text(language, key, example=text(language, "unable.example")),
         reading=reading_of(brief), language=language, memory=memory_of(brief, None), **about,
     )  # fmt: skip
 
@@ -195,6 +197,16 @@ def ask_which(found: Sequence[Candidate], language: str) -> Answer:
     return Answer(
         "asked", said, needs="clarification",
         choices=tuple(map(reading_of, options)), language=language, memory=noted,
+    )  # fmt: skip
+
+
+def ask_again(heard: Heard) -> Answer:
+    """Return the open question once more: it asked which one, and "yes" does not say that."""
+    noted = dict(heard.conversation.question)
+    needs, said, choices = (noted.pop(name) for name in ("needs", "sentence", "choices"))
+    return Answer(
+        "asked", heard.conversation.exchanges[-1]["answer"], needs=needs, choices=tuple(choices),
+        language=heard.language, memory={**noted, "said": said},
     )  # fmt: skip
 
 

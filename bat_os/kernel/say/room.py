@@ -50,19 +50,12 @@ from bat_os.kernel.say.shown import ByExample
 from bat_os.kernel.say.skills import agree, decide, find_candidates
 from bat_os.kernel.say.stepwise import by_tools
 from bat_os.kernel.say.unable import is_file, lacking, outside, unable
-from bat_os.kernel.say.watches import (
-    EXAMPLE,
-    MAX_COMMAND,
-    MEANT,
-    THEN,
-    answer_watching,
-    read_said,
-    told_of,
-)
+from bat_os.kernel.say.watches import EXAMPLE, MEANT, THEN, answer_watching, read_said, told_of
 from bat_os.kernel.whereabouts import find_here
 from bat_os.natives.context import LANGUAGE, zone_in
 from bat_os.sentence.clauses import read_clauses
 from bat_os.sentence.forms import Form
+from bat_os.sentence.reading import MAX_READ
 from bat_os.sentence.texts import text
 from bat_os.sentence.tokens import parse_call
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
@@ -104,8 +97,7 @@ class Room:
 
     async def answer(self, request: Request, say: Say) -> dict[str, Any]:
         """Return the body of the reply to ``say``."""
-        async with self._doors.alone(request.key):
-            return await self._answer_in(await self._open(request), request, say)
+        return await self._answer_in(await self._open(request), request, say)
 
     async def _answer_in(
         self, conversation: Conversation, request: Request, say: Say
@@ -113,6 +105,7 @@ class Room:
         started, body = time.monotonic(), request.body
         if conversation.answered and request.key and conversation.answered[0] == request.key:
             return conversation.answered[1]
+        conversation.follow(self._mind.image)
         heard = await self._hear(request, body["text"], conversation, say)
         if (
             stored := await self._doors.stored(request)
@@ -150,7 +143,8 @@ class Room:
             request = check(Request("say", key=step_key, body={"text": step, "once": True}))
             about = {"caller": one.caller, "may": may, "body": {**request.body, **more}}
             request = replace_fields(request, **about)
-            answer = await self._answer_in(talked, request, lambda event: None)
+            handle = partial(self._answer_in, talked, request, lambda event: None)
+            answer = await self._doors.once.answer(request, handle)
             if answer["kind"] in ("asked", "unable"):
                 return {**answer, "kind": "unable"} if one.changes else answer
         return answer
@@ -244,7 +238,7 @@ class Room:
     async def _call(self, heard: Heard) -> Answer | None:
         """Answer what is written as a message, ``robot_obj.wave(2)`` or ``2 + 3``, or ``call``."""
         body = heard.request.body
-        read = parse_call(body["call"] or heard.typed.text)
+        read = await asyncio.to_thread(parse_call, body["call"] or heard.typed.text)
         if read is None and heard.core.masked == EXPRESSION:
             (value,) = heard.core.values
             read = (*EVALUATE, [value.value], {})
@@ -365,8 +359,8 @@ class Room:
             return await self._shown.answer(
                 heard, form.values["shown"], ordered=form.values["ordered"]
             )
-        sampled = translate(heard.typed.text, sampled=True).sampled
-        known = await self._again(heard, sampled, sure=True)
+        wish = await asyncio.to_thread(translate, heard.typed.text, sampled=True)
+        known = await self._again(heard, wish.sampled, sure=True)
         if known is not None and known.kind == "computed":
             return replies.say_known(known)
         return await self._lessons.learn(
@@ -375,7 +369,7 @@ class Room:
 
     async def _use_skill(self, heard: Heard) -> Answer | None:
         """Answer by a skill that was found, if it is sure enough or an able model chooses it."""
-        if len(heard.sentence.masked) > MAX_COMMAND or heard.request.body["fresh"]:
+        if len(heard.sentence.masked) > MAX_READ or heard.request.body["fresh"]:
             return None
         heard.found.extend(await self._find(heard))
         while decide(heard.found) == "act":
@@ -395,7 +389,7 @@ class Room:
                 return near
             if near and (not found or near[0].probability >= found[0].probability):
                 found = near
-        asking = read_clauses(heard.core, heard.now)
+        asking = await asyncio.to_thread(read_clauses, heard.core, heard.now)
         if asking is None:
             return found
         given = sum(value.kind not in ("unit", "name") for value in asking.values)
@@ -438,7 +432,8 @@ class Room:
 
     async def _ask_which(self, heard: Heard) -> Answer | None:
         """Ask which of the skills that were found is meant, if one of them may be."""
-        return _which(heard)
+        likely = decide(heard.found) == "ask"
+        return replies.ask_which(heard.found, heard.language) if likely else None
 
     async def _as_chosen(self, heard: Heard) -> Answer | None:
         """Answer as an able model chooses among what was found."""
@@ -489,11 +484,6 @@ def _series(last: Mapping[str, Any], noted: Mapping[str, Any]) -> list[Any]:
     before = last.get("call") or {}
     same = [call["target"], call["selector"]] == [before.get("target"), before.get("selector")]
     return [*(last.get("series") or ())[1 - MAX_SERIES :], value] if same else [value]
-
-
-def _which(heard: Heard) -> Answer | None:
-    likely = decide(heard.found) == "ask"
-    return replies.ask_which(heard.found, heard.language) if likely else None
 
 
 def _brief_of(found: Candidate, text: str) -> Brief:

@@ -64,6 +64,7 @@ class Lesson:
     examples: tuple[Example, ...]
     args: tuple[Any, ...]  # what is asked about
     brief: Brief
+    is_answered: bool = False  # an example says the answer: it is no guess of ours
 
 
 class ByExample:
@@ -92,7 +93,8 @@ class ByExample:
         if programs and (lesson.wish or decides(programs)):
             return await self._learn(heard, _named(lesson, programs[0]), programs)
         if programs:
-            return self._guess(heard, lesson, programs)
+            guess = self._guess(heard, lesson, programs)
+            return guess or replies.ask_example(lesson.brief, (), heard.language)
         return await self._without_program(heard, lesson)
 
     async def _without_program(self, heard: Heard, lesson: Lesson) -> Answer:
@@ -147,7 +149,7 @@ class ByExample:
         alike = {json.dumps(each.value, default=str) for each in answers}
         if len(alike) == 1 and tells_enough(lesson.examples):
             return answers[0]
-        if not answers:
+        if not answers or lesson.is_answered:
             return None
         return _as_guess(lesson.brief, answers[0].value, heard.language)
 
@@ -193,8 +195,8 @@ class ByExample:
         return await self._mind.image.transact(look, note="look for a name")
 
     def _guess(self, heard: Heard, lesson: Lesson, programs: Sequence[Program]) -> Answer | None:
-        """Return the likeliest answer as a guess; the others are what else it may be."""
-        if not programs:
+        """Return the likeliest answer as a guess; None if the person has said it themselves."""
+        if not programs or lesson.is_answered:
             return None
         named, value = _named(lesson, programs[0]), programs[0].answer
         return _as_guess(named.brief, value, heard.language)
@@ -217,7 +219,8 @@ def _lesson_of(shown: Shown, *, ordered: bool) -> Lesson:
         wish.target, wish.selector, tuple(wish.args), dict(wish.kwargs), text, examples,
         tentative=not ordered,
     )  # fmt: skip
-    return Lesson(text, examples, brief.args, brief)
+    answered = any(list(brief.args) == list(one["args"]) for one in examples)
+    return Lesson(text, examples, brief.args, brief, answered)
 
 
 def _noun_of(args: Sequence[Any]) -> str:

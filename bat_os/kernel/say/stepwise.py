@@ -9,6 +9,7 @@ What a person answers is kept: from then on the request, and those like it, are 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
@@ -23,6 +24,7 @@ from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.agent.tools import keep_example, open_toolbox
 from bat_os.kernel.effects.account import settled
 from bat_os.kernel.learning.target import STEWARD
+from bat_os.kernel.naming import find_named
 from bat_os.kernel.say.leave import LET_THROUGH, labelled
 from bat_os.kernel.say.recall import UNDO
 from bat_os.sentence.texts import text
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bat_os.kernel.agent.choosing import Ranked
-    from bat_os.kernel.agent.tools import Toolbox
+    from bat_os.kernel.agent.tools import Tool, Toolbox
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.say.doors import Doors
     from bat_os.kernel.say.heard import Heard
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 MAX_WORDS: Final = 300  # characters of a request
 WANTED: Final = 0.38  # a score from which a tool may be meant at all
+FILES: Final = "files"  # the driver of folders
 SHOWN: Final = 2  # tools that a person is asked about
 
 
@@ -99,6 +102,9 @@ async def _ask_more(
         near = [one.name for one in ranked[:SHOWN] if one.score >= WANTED - SURE]
         return await _ask_which(box, heard, near)
     step, lacking = await choose_call(box, ranked[0].name, heard.core)
+    if other := _other_folder(box.tools[ranked[0].name], step, heard):
+        said = text(heard.language, "files.where", name=other)
+        return Answer("asked", said, needs="clarification", language=heard.language)
     if not lacking:
         named = [value_of(one) for one in things_in(heard.core)]
         texts = (one for one in step["args"] if isinstance(one, str) and " " in one.strip())
@@ -106,6 +112,17 @@ async def _ask_more(
         return None
     said = text(heard.language, "tools.lacking", name=lacking.replace("_", " "))
     return Answer("asked", said, needs="clarification", language=heard.language)
+
+
+def _other_folder(tool: Tool, step: Mapping[str, Any], heard: Heard) -> str:
+    """Return the folder that a sentence names if it is none that a step without one would reach."""
+    values = heard.form.values if heard.form is not None else {}
+    said = str(values.get("path") or values.get("list") or "")
+    if tool.driver != FILES or not said or any(step["args"]):
+        return ""
+    reached = {PurePath(str(grant.scope["path"])).name for grant in tool.grants}
+    known = (find_named(name, {said: said}, heard.language, in_part=True) for name in reached)
+    return "" if any(named.sure for named in known) else said
 
 
 def brief_for(heard: Heard) -> Brief:

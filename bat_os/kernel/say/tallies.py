@@ -10,20 +10,18 @@ A counter keeps the unit that it began with; 2 hours are added as 120 minutes.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bat_os.core.answer import Answer
 from bat_os.errors import ArgumentsError, CellError, NotFoundError
-from bat_os.image.facts import is_small
+from bat_os.kernel.naming import Named, content_of, find_named
 from bat_os.sentence.periods import find_period
-from bat_os.sentence.terms import base_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from bat_os.kernel.say.recall import Act, Asked
+    from bat_os.kernel.say.recall import Act
 
 COUNTERS: Final = "counters_obj"
 MAX_NAME: Final = 100
@@ -32,14 +30,27 @@ MAX_NAME: Final = 100
 async def count_up(one: Act) -> Answer | None:
     """Count a thing, or take it back; None if no counter is meant."""
     thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 1)
-    known = await _find_counter(one, thing, one.slot("unit")) if thing else None
-    is_meant = known is not None or (thing and not one.values.get("known"))
-    if not is_meant or type(number) not in (int, float):
-        return None
     sign = -1 if one.name.endswith("subtract") else 1
-    if sign < 0 and known is None:
+    if not thing or type(number) not in (int, float):
+        return None
+    named = await find_counter(one, thing, one.slot("unit"))
+    begins = sign > 0 and not one.values.get("known")  # a counter that is not there
+    if named.found and (named.one is None or (begins and not named.whole)):
+        asks = begins or named.sure or one.certain
+        return _ask_which(one, named, thing if begins else "") if asks else None
+    if named.one is None and one.values.get("known"):
+        return None
+    if named.one is None and not begins:
         return one.answer("unable", "counters.unknown", thing=thing)
-    return await _count(one, known, thing, sign * number)
+    return await _count(one, named.one, thing, sign * number)
+
+
+def _ask_which(one: Act, named: Named[str], new: str = "") -> Answer:
+    """Ask which counter is meant: one of those that are there, or the ``new`` one."""
+    return one.ask_which({
+        **{name: {"thing": name, "known": True} for name in named.found},
+        **({new: {"thing": new, "new": True}} if new else {}),
+    })  # fmt: skip
 
 
 async def _count(one: Act, known: str | None, thing: str, number: float) -> Answer:
@@ -78,43 +89,48 @@ async def _in_unit(one: Act, number: float, unit: str) -> float:
 
 
 async def _name_apart(one: Act, thing: str) -> str:
-    """Return a name for a new counter that no other one is found by."""
-    taken = await one.read(COUNTERS, "find", thing)
-    return thing if taken is None else f"{thing} ({one.slot('unit')})"
+    """Return a name for a new counter that no other one has: 250 ml are no glasses."""
+    names = await one.read(COUNTERS, "names")
+    unit, taken = (
+        one.slot("unit"),
+        find_named(thing, dict(zip(names, names, strict=True)), one.language),
+    )
+    return f"{thing} ({unit})" if unit and taken.found else thing
 
 
 def _with_unit(one: Act, number: float, unit: str) -> str:
     return f"{one.say('talk.value', value=number)} {unit}".strip()
 
 
-def bases_of(one: Asked, thing: str) -> frozenset[str]:
-    """Return the stems of what a counter is called: "swam" and "swimming" are one."""
-    words = re.findall(r"[^\W_]+", thing)
-    return frozenset(base_of(word, one.language) for word in words if not is_small(word))
+async def find_counter(one: Act, thing: str, unit: str = "") -> Named[str]:
+    """Return the counters that some words name.
 
-
-async def _find_counter(one: Act, thing: str, unit: str = "") -> str | None:
-    """Return the counter that is meant by some words: by its name, else by the stems of it.
-
-    With ``unit``, one that counts without a unit is another one: 250 ml are no glasses.
+    One that counts without a unit has to have all the words of what is counted in a ``unit``.
     """
-    known: str | None = await one.read(COUNTERS, "find", thing)
-    if known is None:
-        wanted, names = bases_of(one, thing), await one.read(COUNTERS, "names")
-        same = [name for name in names if wanted and bases_of(one, name) == wanted]
-        near = [name for name in names if wanted and wanted & bases_of(one, name)]
-        known = same[0] if same else near[0] if len(near) == 1 and not unit else None
-        known = known or (None if unit else await _counted_in(one, thing, names))
-    if known and unit and not await one.read(COUNTERS, "unit", known):
-        return known if bases_of(one, known) == bases_of(one, thing) else None
-    return known
+    if one.values.get("new"):
+        return Named()
+    names = await one.read(COUNTERS, "names")
+    named = find_named(thing, {name: name for name in names}, one.language)
+    if unit and not named.whole:
+        units = {name: await one.read(COUNTERS, "unit", name) for name in named.found}
+        return replace(named, found=tuple(name for name, own in units.items() if own))
+    return named
+
+
+async def _find_near(one: Act, thing: str) -> str | None:
+    """Return the counter that a question is about: that it names, or the nearest one."""
+    if (named := (await find_counter(one, thing)).one) is not None:
+        return named
+    wanted, names = content_of(thing, one.language), await one.read(COUNTERS, "names")
+    near = [name for name in names if wanted & content_of(name, one.language)]
+    return near[0] if len(near) == 1 else await _counted_in(one, thing, names)
 
 
 async def _counted_in(one: Act, thing: str, names: Iterable[str]) -> str | None:
     """Return the one counter that counts in a unit: "how many km" after "I ran 5 km"."""
-    wanted = bases_of(one, thing)
+    wanted = content_of(thing, one.language)
     units = {name: await one.read(COUNTERS, "unit", name) for name in names}
-    found = [name for name, unit in units.items() if unit and bases_of(one, unit) == wanted]
+    found = [n for n, unit in units.items() if unit and content_of(unit, one.language) == wanted]
     return found[0] if len(found) == 1 else None
 
 
@@ -123,11 +139,14 @@ async def _set(one: Act) -> Answer | None:
     thing, number = one.slot("thing")[:MAX_NAME], one.values.get("number", 0)
     if not thing or type(number) not in (int, float):
         return None
-    known = await _find_counter(one, thing)
+    named = await find_counter(one, thing)
+    if named.found and (named.one is None or not named.whole) and not one.values.get("known"):
+        return _ask_which(one, named, thing)
+    known = named.one
     if known is None and one.values.get("known"):
         return None
-    before = await _total(one, thing, None) if known else 0
-    total = await one.write(COUNTERS, "add", thing, number - before, "", one.stamp())
+    before = await _total(one, known, None) if known else 0
+    total = await one.write(COUNTERS, "add", known or thing, number - before, "", one.stamp())
     key = "counters.total" if known or number else "counters.created"
     return one.acted(key, total, thing=known or thing, total=total)
 
@@ -141,7 +160,7 @@ async def _total(one: Act, thing: str, span: tuple[dt.date, dt.date] | None) -> 
 
 async def _show_total(one: Act) -> Answer | None:
     thing, when = one.slot("thing"), one.slot("when")
-    known = await _find_counter(one, thing) if thing else None
+    known = await _find_near(one, thing) if thing else None
     span = find_period(when, one.now, one.language) if when else None
     if known is None and (one.values.get("known") or not thing):
         return None
@@ -162,13 +181,13 @@ async def _show_total(one: Act) -> Answer | None:
 
 async def show_last(one: Act, question: str) -> Answer | None:
     """Answer "what is my weight?" by what was noted last; None if no counter has that name."""
-    wanted = bases_of(one, question)
+    wanted = content_of(question, one.language)
     try:
         names = await one.read(COUNTERS, "names") if wanted else ()
     except NotFoundError:  # a mind without the library
         return None
     for name in names:
-        if bases_of(one, name) == wanted:
+        if content_of(name, one.language) == wanted:
             return await _show_total(replace(one, values={"thing": name, "of": "last"}))
     return None
 
@@ -193,13 +212,15 @@ def _of_all(wanted: str, numbers: list[float]) -> float:
 
 async def _reset(one: Act) -> Answer | None:
     thing = one.slot("thing")
-    known = await _find_counter(one, thing)
-    if known is None and one.values.get("known"):
+    named = await find_counter(one, thing)
+    if named.found and named.one is None:
+        return _ask_which(one, named) if named.sure or one.certain else None
+    if named.one is None and one.values.get("known"):
         return None
-    if known is None:
+    if named.one is None:
         return one.answer("unable", "counters.unknown", thing=thing)
-    total = await one.write(COUNTERS, "reset", known)
-    return one.acted("counters.reset", total, thing=thing, total=total)
+    total = await one.write(COUNTERS, "reset", named.one)
+    return one.acted("counters.reset", total, thing=named.one, total=total)
 
 
 async def _counters(one: Act) -> Answer:

@@ -31,7 +31,7 @@ from bat_os.kernel.watching import DRIVER, LEARN, Wanted, find_grant, keep_watch
 from bat_os.ports import WatchedDriver
 from bat_os.sentence.due import say_rule
 from bat_os.sentence.forms import Form, read_core, read_form
-from bat_os.sentence.reading import mask
+from bat_os.sentence.reading import MAX_READ, mask
 from bat_os.sentence.spelling import read_spelt
 from bat_os.sentence.texts import text
 from bat_os.sentence.watching import NAME, Watching, read_watching, speaks_of_file, steps_of
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     Hear = Callable[[str], Awaitable[Heard]]
     Learn = Callable[[Heard], Awaitable[Answer]]
 
-MAX_COMMAND: Final = 2_000  # characters in which a command is looked for
 MAX_TEXT: Final = 500
 LISTED: Final = 20
 EXAMPLE: Final = "~/watched.txt"  # stands for the file in an order
@@ -155,7 +154,7 @@ class _Watches:
         for step in steps:
             inner = await self.hear(step)
             named = find_named(self.mind, inner.core)
-            form = form_of(inner, inner.core, named) or inner.form
+            form = await form_of(inner, inner.core, named) or inner.form
             operation = OPERATIONS.get(form.name) if form is not None and named else None
             paths = [value for value, kind in named if kind.driver == DRIVER]
             if operation:
@@ -382,12 +381,20 @@ def read_said(
 
     ``hint`` is the language of what came before, ``meant`` the value that a name has. Nothing here
     looks into the image, and a long sentence takes time: call it in a thread.
+
+    Raises:
+        TooLargeError: It is longer than a sentence, besides its values.
     """
     sentence, typed = read_spelt(text, now, hint)
+    if typed.length > MAX_READ:
+        raise TooLargeError(
+            f"a sentence has at most {MAX_READ} characters; say what to do, and put a long text "
+            "behind that in quotes or behind a colon, or learn it as a document and ask about it"
+        )
     core = read_core(sentence, now)
     if meant:
         core, sentence, typed = (put_in(each, meant) for each in (core, sentence, typed))
-    form = read_form(sentence) if len(text) <= MAX_COMMAND else None
+    form = read_form(sentence)
     if form is not None:
         sentence = replace(sentence, language=form.language)
     return sentence, typed, core, form

@@ -48,9 +48,9 @@ async def redo(mind: KernelContext, request: Request, say: Say) -> dict[str, Any
 
 async def drop(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Give up an effect that is not done."""
-    number = request.body["number"]
+    number, now = request.body["number"], time.time()
     effect = await mind.image.transact(
-        lambda root: outbox.drop(root, number, time.time()), note=f"drop effect {number}"
+        lambda root: outbox.drop(root, number, now), note=f"drop effect {number}"
     )
     return _show(mind, effect)
 

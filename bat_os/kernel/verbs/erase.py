@@ -33,6 +33,7 @@ from bat_os.image.files.chronicle import add_to_chronicle, chronicle
 from bat_os.image.files.disk import in_thread
 from bat_os.image.files.layers import is_in_files, path_of
 from bat_os.image.files.rewrite import Past, look_at_past, note_erased, rewrite
+from bat_os.image.gathering import gather, unit_of
 from bat_os.image.memory import fact_of
 from bat_os.image.objects import Method, connection_of, find
 from bat_os.kernel import views
@@ -55,10 +56,14 @@ async def run(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]
     """Carry out ``erase`` in the kernel; see ``erase``. Passages get their new vectors."""
     for forget in mind.on_erase if request.body["yes"] else ():
         await forget()
+    if (unit := unit_of(mind.image)) is not None:
+        await unit.flush()
+        unit.is_final = False  # the answer may name what was removed
     home = Path(mind.options.home)
     known = home.is_absolute()
     also = (home / mind.options.metacognition_log_file,) if known else ()
-    done = await erase(mind.image, request.body, home=home if known else None, also=also)
+    with gather(None):
+        done = await erase(mind.image, request.body, home=home if known else None, also=also)
     if done["erased"] and await mind.image.transact(_is_waiting, note="look for passages"):
         try:
             await mind.catalog.reindex(lambda line: say(views.progress(line)))

@@ -29,7 +29,8 @@ from bat_os.image.files import belongings, export, lineage
 from bat_os.image.files import fork as forks
 from bat_os.image.files import pack as housekeeping
 from bat_os.image.files.backup import back_up
-from bat_os.image.files.chronicle import chronicle
+from bat_os.image.files.chronicle import chronicle, note_copy
+from bat_os.image.files.disk import check_absolute
 from bat_os.image.files.layers import is_in_files, path_of
 from bat_os.image.files.verify import verify as verify_image
 from bat_os.image.history import marks
@@ -66,9 +67,21 @@ IMPORTED: Final = "imported"
 
 async def backup(image: ImageStore, body: Body) -> dict[str, Any]:
     """Bring the backup in ``body.folder`` up to date; see ``back_up``."""
+    await _note_outside(image, "backup", body["folder"])
     if not is_in_files(image.storage):
         return await server_care.back_up(image, Path(body["folder"]))
     return await back_up(image, Path(body["folder"]), full=body["full"], copy=body["copy"])
+
+
+async def _note_outside(image: ImageStore, kind: str, folder: str) -> None:
+    """Note a copy outside of the home, before it is made: ``erase`` names it, whole or not."""
+    path = Path(folder)
+    check_absolute(path, f"the folder of a {kind}")
+    home = path_of(image.storage).parent if is_in_files(image.storage) else None
+    if home is None or not path.is_relative_to(home):
+        await image.transact(
+            lambda root: note_copy(root, kind, str(path), time.time()), note=f"chronicle a {kind}"
+        )
 
 
 async def archive(image: ImageStore, body: Body) -> dict[str, Any]:
@@ -130,6 +143,7 @@ async def pack(image: ImageStore, body: Body) -> dict[str, Any]:
 
 async def export_all(image: ImageStore, body: Body) -> dict[str, Any]:
     """Write all that a person has put in to the new folder ``body.folder``."""
+    await _note_outside(image, "export", body["folder"])
     return await belongings.export_all(image, Path(body["folder"]))
 
 

@@ -19,7 +19,8 @@ from bat_os.errors import ArgumentsError
 from bat_os.image import flows, grants
 from bat_os.image.objects import find, ref_of
 from bat_os.kernel.sinks import describe, name_of
-from bat_os.ports import ServerDriver, StagingDriver
+from bat_os.kernel.undoing import end_servers
+from bat_os.ports import StagingDriver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -72,17 +73,12 @@ async def narrow(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
 async def revoke(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """End a grant and all that are a part of it, and their servers; their objects stay."""
+    now = time.time()
 
-    def work(root: Root) -> tuple[list[Grant], list[Grant]]:
-        now = time.time()
-        return grants.revoke(root, request.target, now), grants.live(root, now)
-
-    ended, live = await mind.image.transact(work, note=f"revoke {request.target}"[:70])
-    for each in ended:
-        driver = mind.drivers.get(each.driver)
-        if isinstance(driver, ServerDriver):
-            scopes = [other.scope for other in live if other.driver == each.driver]
-            await asyncio.to_thread(driver.end, each.scope, scopes)
+    ended = await mind.image.transact(
+        lambda root: grants.revoke(root, request.target, now), note=f"revoke {request.target}"[:70]
+    )
+    await end_servers(mind, ended)
     return {"revoked": [each.name or each.oid for each in ended]}
 
 
@@ -108,9 +104,10 @@ async def list_flows(mind: KernelContext, request: Request, say: Say) -> dict[st
 
 async def allow(mind: KernelContext, request: Request, say: Say) -> dict[str, Any]:
     """Let what was read through ``body.source`` be sent through ``body.sink``."""
+    now = time.time()
 
     def work(root: Root) -> dict[str, Any]:
-        flow = flows.Flow(*_ends_of(root, request), time.time(), request.caller)
+        flow = flows.Flow(*_ends_of(root, request), now, request.caller)
         flows.allow(root, flow)
         return _show_flow(mind, root, flow)
 

@@ -69,7 +69,7 @@ async def accept(mind: KernelContext, request: Request, say: Say) -> dict[str, A
         NotFoundError: No proposal has this number.
         ArgumentsError: It has no such choice.
     """
-    number, choice = request.body["n"], request.body["choice"]
+    number, choice, now = request.body["n"], request.body["choice"], time.time()
     one = await mind.image.transact(lambda root: proposals.read(root, number), note="read it")
     chosen = proposals.choice_of(one, choice)
     deed = chosen["deed"]
@@ -78,7 +78,7 @@ async def accept(mind: KernelContext, request: Request, say: Say) -> dict[str, A
         done = await install(mind, deed)
     elif deed["do"] == "take":
         done = await mind.image.transact(
-            lambda root: runs.take(root, deed["run"], at=time.time()), note="take an adapter"
+            lambda root: runs.take(root, deed["run"], at=now), note="take an adapter"
         )
         await mind.refresh()
     else:

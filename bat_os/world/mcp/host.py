@@ -41,6 +41,7 @@ MAX_BODY: Final = 8 << 20  # bytes of one answer over HTTP
 MAX_TEXT: Final = 1 << 20  # of one answer, as the kernel takes it
 MAX_LISTED: Final = 400  # tools; the kernel takes fewer, and says so
 MAX_MEMORY: Final = 2 << 30  # bytes of address space of this process
+LIMITS: Final = {"memory": 2 << 30, "file": 1 << 30, "seconds": 3_600}  # of a server in its cage
 SAID: Final = 20  # lines of standard error that are kept
 SAID_LINE: Final = 500
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
@@ -218,7 +219,9 @@ class Host:
         if not why:
             await asyncio.sleep(0.05)  # its last words, and its status
             code = process.returncode
+            over = confined.limit_over(code) if code is not None and self._config["caged"] else ""
             why = "it ended" + (f" with exit status {code}" if code is not None else "")
+            why = f"it took more than it may: {over}" if over else why
         self._lose(why)
         into.close()
 
@@ -375,6 +378,7 @@ def _command(config: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
             write=[scratch, *config["write"]],
             ports=config["ports"],
             closed=config["closed"],
+            limits=LIMITS,
         )
     return program, environment | named
 

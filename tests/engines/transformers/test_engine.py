@@ -58,7 +58,7 @@ def engine(smollm_folder):
 
 @pytest.fixture
 def talkative():
-    return Sampling(max_tokens=30)
+    return Sampling(max_tokens=22)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ async def test_the_text_goes_on_from_the_prefill(engine):
 async def test_a_batch_of_different_lengths_draws_what_each_prompt_draws_alone(engine):
     long = Prompt((("user", "Repeat the word tree. " * 40),))
     prompts = [*PROMPTS, long]
-    sampling = Sampling(max_tokens=10)
+    sampling = Sampling(max_tokens=6)
     together = await engine.generate(prompts, sampling)
     alone = [(await engine.generate([prompt], sampling))[0] for prompt in prompts]
 
@@ -131,7 +131,7 @@ async def test_samples_of_one_prompt_differ_and_other_seeds_give_other_samples(e
 async def test_a_schema_holds_every_text_to_valid_json(engine):
     prompt = Prompt((("user", "Who plans a method that reports the time? Answer in JSON."),))
     sampling = Sampling(temperature=1.2, max_tokens=60, schema=PLAN)
-    completions = await engine.generate([prompt] * 6, sampling)
+    completions = await engine.generate([prompt] * 3, sampling)
 
     assert all(c.finished for c in completions)
     for plan in (json.loads(c.text) for c in completions):

@@ -29,12 +29,17 @@ class Screen:
         self.http = http
         self.context = context
         self.page = page
-        self.asked = []
+        self.asked, self.keys = [], []
         self.console = []
         self.may_fail = False  # a test that has the server refuse something
-        context.on("request", lambda request: self.asked.append(request.url))
+        context.on("request", self._note)
         page.on("console", lambda said: self.console.append(f"{said.type}: {said.text}"))
         page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
+
+    def _note(self, request):
+        self.asked.append(request.url)
+        if request.method != "GET":
+            self.keys.append(request.headers.get("idempotency-key", ""))
 
     async def enter(self, path=""):
         """Open the page as ``batos open`` does."""
@@ -59,9 +64,11 @@ class Screen:
         log.error("%s", "\n".join((seen, *self.console, *self.asked[-20:])))
 
     async def check(self):
-        """No violation of the policy, no error of ours, and no host but our own."""
+        """No violation of the policy, no error of ours, no host but our own, and a key
+        with each request that may change something."""
         assert await self.page.evaluate("window.violations") == []
         assert self.may_fail or self.console == []
+        assert "" not in self.keys
         own = (f"http://{self.http.me}/", "data:", "blob:")
         assert [url for url in self.asked if not url.startswith(own)] == []
 

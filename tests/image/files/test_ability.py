@@ -86,6 +86,15 @@ async def test_a_failed_commit_is_said_until_one_goes_through(image, monkeypatch
     watching.cancel()
 
 
+async def test_a_failure_that_has_passed_by_the_next_look_is_said_as_well(image, monkeypatch):
+    """What stopped over it goes on then."""
+    monkeypatch.setattr(ability, "EVERY", 0.01)
+    image.in_doubt, said = True, asyncio.Queue()
+    watching = asyncio.create_task(keep_trying(image, said.put_nowait))
+    assert await asyncio.wait_for(said.get(), 60) == ""
+    watching.cancel()
+
+
 async def test_a_commit_that_does_not_end_is_said_and_given_up(image):
     live, lost = live_of(image.storage), []
     when_lost(image.storage, lambda: lost.append(True))

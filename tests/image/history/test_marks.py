@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from bat_os.errors import ShuttingDownError
-from bat_os.image.history import marks
-from bat_os.image.history.marks import CLIENT, flush, keep_flushing, uses_of
+from bat_os.image.history.uses import CLIENT, MAX_CALLERS, OTHERS, flush, keep_flushing, uses_of
 from bat_os.image.store import ImageStore
 
 
@@ -52,11 +51,11 @@ async def test_what_no_learned_method_answers_is_not_counted(image, change, lear
 
 async def test_many_callers_are_counted_together(image, change, learn):
     await learn("wave")
-    for number in range(marks.MAX_CALLERS + 5):
+    for number in range(MAX_CALLERS + 5):
         image.uses.record([("robot", "wave", f"caller{number}")])
     await flush(image)
     callers = (await change(used()))["callers"]
-    assert (len(callers), callers[marks.OTHERS]) == (marks.MAX_CALLERS + 1, 5)
+    assert (len(callers), callers[OTHERS]) == (MAX_CALLERS + 1, 5)
 
 
 async def test_what_could_not_be_written_is_written_the_next_time(image, change, learn):

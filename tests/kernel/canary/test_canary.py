@@ -11,7 +11,7 @@ from bat_os.core.verbs import check
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.errors import ArgumentsError, BusyError, CancelledError, ModelError, NotFoundError
 from bat_os.image import models
-from bat_os.image.history import marks
+from bat_os.image.history.uses import flush
 from bat_os.image.preferences import lay_defaults
 from bat_os.image.proposals import standing
 from bat_os.kernel.canary.verb import make_canary_verbs
@@ -117,7 +117,7 @@ async def test_a_worse_version_is_seen_in_the_methods_that_call_it(mind, model, 
 async def test_what_is_answered_by_chance_is_not_worse(mind, model, canary):
     await teach(mind, "roll", "    import random\n    return random.randint(0, 10 ** 9)")
     await take_turn(mind.image, mind.cell, Brief("genesis_obj", "roll", (1,)))
-    await marks.flush(mind.image)
+    await flush(mind.image)
     await teach(mind, "roll", "    import random\n    return random.randint(1, 10 ** 9)")
     assert (await canary("genesis_obj", "roll", "1"))["worse"] == []
 
@@ -225,7 +225,7 @@ async def test_a_new_version_that_answers_otherwise_is_found_while_idle_and_left
     await teach(mind, "triple", "    return n * 3", [{**FIVE[0], "result": 9}])
     await teach(mind, "twice", "    return self.triple(n) - n")
     await take_turn(mind.image, mind.cell, Brief("genesis_obj", "twice", (3,)))
-    await marks.flush(mind.image)
+    await flush(mind.image)
     await teach(mind, "triple", "    return n * 3 if n != 4 else 12")
     heart = Heartbeat(mind, install)
     heart.around = Clock().around()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ from bat_os.kernel.idle.heartbeat import Heartbeat
 from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs import VERBS
 from bat_os.kernel.verbs.idle import install
+from tests.forks import TRAINER
 from tests.kernel.exam.minds import able
 from tests.kernel.idle.test_heartbeat import Clock, beat_all, graph
 from tests.kernel.minds import TINY, make_mind
@@ -72,6 +74,7 @@ async def world(image, cell, base, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RECIPE", {"rate": 5e-4, "epochs": 1, "rank": 2})
     monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(child, "MODULE", "tests.training.eager")
+    monkeypatch.setattr(sys, "executable", TRAINER)
     monkeypatch.setattr(examiner_module, "QUIET_SECONDS", 0.0)
     await models.ingest_folder(image, MODEL, base)
 

@@ -9,6 +9,9 @@ from bat_os.core.choosing import MENDED
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
 from bat_os.image.history import marks
+from bat_os.image.history.beside import record_of
+from bat_os.image.history.faults import FAULTS
+from bat_os.image.history.uses import DAY, USES, flush
 from bat_os.image.history.versions import Skill, install, unlearn
 from bat_os.image.store import SHOWN
 from bat_os.kernel.idle.curator import curate
@@ -64,7 +67,7 @@ def learn(mind):
 
 def used(root, _holder, method):
     calls = {str(n): (f"(({n},), {{}})", str(n)) for n in range(3)}
-    marks.record_of(root, marks.USES, method).update(
+    record_of(root, USES, method).update(
         count=5, first=1.0, last=90_000.0, versions={1: 5}, callers={"client": 5},
         shown={1: calls}, days={1: (10, 11)},
     )  # fmt: skip
@@ -77,7 +80,7 @@ def approved(_root, _holder, method):
 def faulty(count):
     def note(root, _holder, method):
         fault = {"at": 5.0, "kind": "raised", "text": "it broke", "call": "c"}
-        marks.record_of(root, marks.FAULTS, method)[1] = tuple([fault] * count)
+        record_of(root, FAULTS, method)[1] = tuple([fault] * count)
 
     return note
 
@@ -190,8 +193,8 @@ async def test_calls_that_were_answered_are_remembered_with_few_examples(mind, l
         brief = Brief("genesis_obj", "do_apple", (value,))
         await take_turn(mind.image, mind.cell, brief)
     for tally in mind.image.uses._counted.values():
-        tally.last += marks.DAY
-    await marks.flush(mind.image)
+        tally.last += DAY
+    await flush(mind.image)
     (after,) = await curate(mind)
     assert (before[0]["grade"], after["grade"]) == ("silver", "gold")
     assert [case["args"] for case in after["cases"]] == ["1", "2", "3", "10", "11"]

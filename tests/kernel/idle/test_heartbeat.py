@@ -9,7 +9,9 @@ from bat_os.core.protocol import Request
 from bat_os.core.verbs import check
 from bat_os.errors import CellError, NotFoundError, NotUnderstoodError
 from bat_os.image import proposals
-from bat_os.image.history import marks
+from bat_os.image.history.beside import record_of
+from bat_os.image.history.faults import faults_of
+from bat_os.image.history.uses import USES, flush
 from bat_os.image.objects import Method
 from bat_os.kernel.idle.heartbeat import BUDGET, LOOK_SECONDS, NOTED, REST, Heartbeat, Surroundings
 from bat_os.kernel.idle.telling import describe
@@ -470,7 +472,7 @@ async def test_faults_keep_the_call_that_failed(mind):
 
     def look(root):
         method = root["objects"]["genesis_obj"].slots["boom"]
-        return [fault["asked"] for fault in marks.faults_of(root, method, 1)]
+        return [fault["asked"] for fault in faults_of(root, method, 1)]
 
     assert await mind.image.transact(look, note="look") == ["([5], {})"]
 
@@ -541,7 +543,7 @@ async def test_a_slow_method_and_one_that_hides_another_are_found(mind, heart, m
 
     def prepare(root):
         genesis = root["objects"]["genesis_obj"]
-        uses = marks.record_of(root, marks.USES, genesis.slots["halve"])
+        uses = record_of(root, USES, genesis.slots["halve"])
         uses.update(count=40, first=1.0, last=2e9, versions={1: 40}, callers={}, slow={1: 3})
 
     await mind.image.transact(prepare, note="slow")
@@ -562,11 +564,11 @@ async def test_a_call_that_takes_long_is_counted_as_slow(mind):
     await ask(mind, "teach", target="genesis_obj", source="def quick(self):\n    return 1\n")
     for selector in ("spin", "quick"):
         await take_turn(mind.image, mind.cell, Brief("genesis_obj", selector))
-    await marks.flush(mind.image)
+    await flush(mind.image)
 
     def look(root):
         slots = root["objects"]["genesis_obj"].slots
-        records = [marks.record_of(root, marks.USES, slots[name]) for name in ("spin", "quick")]
+        records = [record_of(root, USES, slots[name]) for name in ("spin", "quick")]
         return [record["slow"][1] for record in records]
 
     assert await mind.image.transact(look, note="look") == [1, 0]

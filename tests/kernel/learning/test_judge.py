@@ -79,6 +79,17 @@ async def test_a_batch_that_nothing_speaks_for_has_no_part_in_the_next_vote(thin
     assert (answer["body"].get("result"), record.mission.rounds) == (42, 2)
 
 
+async def test_what_most_drafts_may_not_reach_is_refused_in_the_words_of_the_audit(think, image):
+    def answers(prompt, sampling, index):
+        made_up = sampling.temperature == 0
+        return " return ['file1']" if made_up else " import os\n    return os.listdir()"
+
+    answer, record = await think(answers, "teach_yourself_to_list_files")
+    assert answer["body"]["code"] == "AUDIT_REJECTED"
+    assert answer["body"]["message"].startswith("line 3: import of os. Use only the arguments")
+    assert record.mission.state == "failed"
+
+
 async def test_one_example_does_not_speak_for_a_method_that_ignores_its_argument(think):
     shown = (example(5, result=25),)
     answer, _ = await think(script(" return 25"), "area", 5, examples=shown)

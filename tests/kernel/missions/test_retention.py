@@ -6,7 +6,7 @@ import pytest
 
 from bat_os.core.brief import Brief
 from bat_os.core.mission import MissionFailed
-from bat_os.image import missions
+from bat_os.image import answered, missions
 from bat_os.kernel.missions import retention as pruning
 from bat_os.kernel.missions.retention import is_due, prune_answers, prune_if_sure
 
@@ -45,6 +45,18 @@ async def test_answers_older_than_seven_days_go_with_their_keys(image):
     assert await prune_answers(image, NOW) == 1
     assert await left(image) == ([fresh], ["k2"])
     assert await prune_answers(image, NOW) == 0
+
+
+async def test_answers_of_what_is_no_mission_go_with_them(image):
+    def work(root):
+        for days in (6, 8, 15):
+            answered.put(root, f"k{days}", "asked", NOW - days * DAY, b"reply", "coming")
+
+    await image.transact(work, note="answer")
+    assert await image.transact(lambda root: is_due(root, NOW), note="look")
+    await prune_answers(image, NOW)
+    assert await image.transact(lambda root: list(root["answers"]), note="look") == ["k6"]
+    assert not await image.transact(lambda root: is_due(root, NOW), note="look")
 
 
 async def test_answers_go_a_week_at_a_time(image):

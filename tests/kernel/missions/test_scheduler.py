@@ -1,14 +1,17 @@
 """bat_os.kernel.missions.scheduler: missions start, wait, are withdrawn and resumed."""
 
 import asyncio
+import errno
+import os
 import threading
 from dataclasses import replace
 
 import pytest
 
 from bat_os.core.mission import State
-from bat_os.errors import BusyError, ShuttingDownError
+from bat_os.errors import BusyError, ShuttingDownError, StorageError
 from bat_os.image import desks, missions
+from bat_os.image.allowlist import CheckingConnection
 from bat_os.image.objects import find
 from bat_os.kernel.missions.ledger import Ledger
 from bat_os.kernel.missions.scheduler import MAX_PER_SESSION, MAX_QUEUED, RUNNING, Scheduler
@@ -264,6 +267,50 @@ async def test_a_fault_of_ours_fails_one_mission_and_no_other(image, scheduler_o
     assert (bad["body"]["code"], good["body"]["result"]) == ("INTERNAL", 7)
     assert "internal error" in bad["body"]["message"]
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.fixture
+def unwritable(monkeypatch):
+    """Return a list: a commit whose note stands in it fails, and takes it out."""
+    left, vote = [], CheckingConnection.tpc_vote
+
+    def fail(self, transaction):
+        if transaction.description in left:
+            left.remove(transaction.description)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return vote(self, transaction)
+
+    monkeypatch.setattr(CheckingConnection, "tpc_vote", fail)
+    return left
+
+
+async def test_a_mission_goes_on_where_it_stood_when_the_image_can_be_used_again(
+    image, scheduler_of, unwritable
+):
+    """A server of the image that is away again and again must not have it begin anew each time."""
+    unwritable += ["mission delegating", "mission validating"]
+    scheduler = scheduler_of(script(DOUBLE))
+    mission_id = await start(scheduler, image, "double", 2)
+    for state in (State.DECOMPOSING, State.SYNTHESIZING):
+        with pytest.raises(StorageError):
+            await scheduler.result(mission_id)
+        assert (await read(image, mission_id)).mission.state is state
+        await scheduler.resume()
+    assert (await scheduler.result(mission_id))["body"]["result"] == 4
+
+
+async def test_a_mission_that_stops_over_the_image_each_time_fails(
+    image, scheduler_of, unwritable, monkeypatch
+):
+    monkeypatch.setattr("bat_os.kernel.missions.scheduler.MAX_STOPS", 1)
+    unwritable += ["mission delegating"] * 2
+    scheduler = scheduler_of(script(DOUBLE))
+    mission_id = await start(scheduler, image, "double", 2)
+    with pytest.raises(StorageError):
+        await scheduler.result(mission_id)
+    await scheduler.resume()
+    told = await scheduler.result(mission_id)
+    assert (told["body"]["code"], told["body"]["retryable"]) == ("STORAGE_ERROR", True)
 
 
 async def test_a_mission_without_memory_may_be_asked_for_again(image, scheduler_of):

@@ -14,6 +14,7 @@ from bat_os.image import desks, missions
 from bat_os.image.migrations import FORMAT
 from bat_os.image.store import ImageStore
 from bat_os.kernel.missions import tending
+from bat_os.supervisor.restart import EXIT_WAIT, can_pass
 from tests.kernels import ANSWERS, KernelProcess, ThinkingKernel, write_script
 from tests.storages import storage_of, where_of
 
@@ -252,16 +253,22 @@ async def test_a_fenced_kernel_waits_for_the_image_like_any_other(make):
     assert (slots["owner"], slots["epoch"]) == (second.mind.image.database.kernel, 1)
 
 
-async def test_no_format_changes_while_another_kernel_serves(make):
-    await make(0)
+async def test_a_newer_program_waits_with_the_format_until_no_other_kernel_serves(
+    make, engine, tmp_path
+):
+    first = await make(0)
 
     def age(root):
         root["about"] = {**root["about"], "format": 4}
 
-    second = await make(1)
-    await second.mind.image.transact(age, note="age")
-    with pytest.raises(FormatError, match=r"stop them first: .*home0"):
-        await second.kernel._tending.check_alone()
+    await first.mind.image.transact(age, note="age")
+    home = tmp_path / "newer" / "data"
+    home.mkdir(parents=True, mode=0o700)
+    newer = KernelProcess(home, write_script(tmp_path / "script.jsonl", ANSWERS))
+    newer.start(tcp_port=-1, image=engine.uri(60), cluster=where_of(engine))
+    assert await asyncio.to_thread(newer.wait) == EXIT_WAIT
+    assert re.search("stop them first: .*home0", newer.log())
+    assert await first.mind.image.transact(lambda root: root["about"]["format"], note="look") == 4
 
 
 async def test_a_program_that_is_too_old_does_not_have_the_newer_kernels_stopped(make):
@@ -275,6 +282,7 @@ async def test_a_program_that_is_too_old_does_not_have_the_newer_kernels_stopped
     with pytest.raises(FormatError, match="start the newer program") as caught:
         await second.kernel._tending.check_alone()
     assert "stop" not in str(caught.value)
+    assert not can_pass(caught.value)
 
 
 async def test_briefs_of_a_killed_kernel_are_done_though_nobody_asks_again(make, engine, tmp_path):

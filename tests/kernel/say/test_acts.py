@@ -2,11 +2,14 @@
 
 import asyncio
 import datetime as dt
+import json
 
 import pytest
 
+from bat_os.app.library import load_codex
 from bat_os.core.brief import Brief
 from bat_os.core.protocol import Request
+from bat_os.documents.readers import read_file
 from bat_os.image.objects import find
 from bat_os.image.store import watch_commits
 from bat_os.kernel.say.about import undo
@@ -303,6 +306,40 @@ async def test_a_document_is_quoted_with_its_title(knowing):
     assert answer.text == "The gate is locked at nine. (from Garden rules)"
     assert answer.sources[0]["kind"] == "document"
     sentence = read_sentence("who wrote Moby Dick?", NOW, "en")
+    assert await recall_documents(knowing, sentence) is None
+
+
+async def test_a_question_about_itself_is_answered_by_the_codex(knowing):
+    await load_codex(knowing)
+
+    async def ask(question):
+        return await recall_documents(knowing, read_sentence(question, NOW, "en"))
+
+    answer = await ask("what does ROBIN do?")
+    assert answer.kind == "recalled"
+    assert answer.value.startswith("I listen for the why.")
+    assert answer.text.endswith("(from the persona codex: ROBIN)")
+    described = await ask("describe the living image")
+    assert described.value.startswith("One file store that holds everything")
+    for elsewhere in ("who is Robin Hood?", "who is Brick Tamland?", "what is a living room?"):
+        assert await ask(elsewhere) is None, elsewhere
+    await knowing.catalog.learn("The family", "Robin is the brother of Anna Berg.")
+    assert (await ask("who is Robin?")).sources[0]["title"] == "The family"
+
+
+async def test_a_document_of_prompts_and_responses_is_known_as_pairs(knowing, tmp_path):
+    pairs = [
+        {"prompt": "What is the secret of the bakery?", "response": "Rest. Two nights of it."},
+        {"prompt": "Who founded the bakery?", "response": "My grandmother, with her sister."},
+    ]
+    path = tmp_path / "golden.jsonl"
+    path.write_text("".join(f"{json.dumps(pair)}\n" for pair in pairs))
+    (read,) = read_file(path)
+    await knowing.catalog.learn(read.title, read.text, source=read.source, meta=read.meta)
+    for pair in pairs:
+        answer = await recall_documents(knowing, read_sentence(pair["prompt"], NOW, "en"))
+        assert answer.value == pair["response"]
+    sentence = read_sentence("what is the secret of the butcher?", NOW, "en")
     assert await recall_documents(knowing, sentence) is None
 
 

@@ -312,3 +312,13 @@ async def test_what_has_the_most_of_something_is_no_text_to_look_for(said, notes
     await said(f"you may read the folder {notes}")
     told = await said(f"which {what.format(notes)} has the most words?")
     assert "most words" not in told["text"]
+
+
+async def test_a_folder_that_is_named_is_not_taken_for_the_one_that_is_granted(said, notes):
+    await said(f"what files are in {notes}?")
+    assert (await said("2"))["kind"] in ("computed", "recalled")
+    for asks in ("list the files in Documents", "what is in the Reports folder?",
+                 "which files are in the folder Reports?"):  # fmt: skip
+        answer = await said(asks)
+        assert (answer["kind"], "todo.md" in answer["text"]) == ("asked", False), asks
+    assert "Where is" not in (await said("list the files in notes"))["text"]

@@ -16,6 +16,21 @@ async def test_a_question_for_a_dictionary_is_no_order_for_the_text(said, text):
     assert (body["kind"], body["learned"]) == ("unable", False)
 
 
+@pytest.mark.parametrize(
+    ("fact", "question", "short"),
+    [("my hat is red", "what is my hat?", "red"), ("my son is called Tim", "my son?", "Tim"),
+     ("meine Tante hat einen Hund", "was hat meine Tante?", "einen Hund")],
+)  # fmt: skip
+async def test_a_word_that_is_small_in_another_language_tells_facts_apart(
+    said, fact, question, short
+):
+    await said("remember that my coat is blue")
+    assert (await said(question))["kind"] == "unable"
+    await said(f"remember that {fact}" if fact.startswith("my") else f"merk dir, dass {fact}")
+    body = await said(question)
+    assert (body["kind"], body["value"]) == ("recalled", short)
+
+
 async def test_what_was_said_of_a_word_is_recalled(said):
     await said("remember that the opposite of hot is cold")
     body = await said("what is the opposite of hot?")
@@ -36,6 +51,8 @@ async def test_what_was_said_of_a_word_is_recalled(said):
         ("cuáles son pares: 3, 8, 12", [8, 12]),
         ("name,amount\nrent,700\nfood,250\nwhat is the total?", 950),
         ("apples,3\npears,4\nhow many in total?", 7),
+        ("how many characters are in 👩‍👩‍👧?", 1),
+        ("how many characters are in 👍🏽🇩🇪?", 2),
         ("there are 4 of us and the bill is 84 euros, how much does each pay", 21),
         ("split between 5 people a bill of 120 dollars", 24),
         ("in 2 years at 3%, what do 500 euros grow to", 530.45),

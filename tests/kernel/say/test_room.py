@@ -1,10 +1,12 @@
 """``say``: a sentence in, an answer of one of seven kinds out; through the real library."""
 
 import asyncio
+import contextlib
+import sys
 
 import pytest
 
-from bat_os.errors import ArgumentsError
+from bat_os.errors import ArgumentsError, TooLargeError
 from bat_os.image import missions
 from bat_os.image.objects import find
 
@@ -149,7 +151,10 @@ async def test_several_dice_are_shown_one_by_one(said):
     assert all(1 <= each <= 6 for each in body["value"])
 
 
-@pytest.mark.parametrize("text", ["1:" * 10_000, "'" * 1_000])
+MANY_VALUES = ["'" * 1_000, "zonk_them(" + "1," * 300 + "1)", f"zonk them: {'4 gives 8, ' * 40}"]
+
+
+@pytest.mark.parametrize("text", MANY_VALUES)
 async def test_a_sentence_of_many_values_is_refused_before_anything_is_learned(said, image, text):
     def look(root):
         return [*missions.ids_after(root, "")]
@@ -158,6 +163,47 @@ async def test_a_sentence_of_many_values_is_refused_before_anything_is_learned(s
     with pytest.raises(ArgumentsError, match="values"):
         await said(text)
     assert await image.transact(look, note="look") == before
+
+
+@pytest.mark.parametrize("text", ["1:" * 10_000, "zonk " * 500])
+async def test_what_is_too_long_for_a_sentence_is_refused(said, text):
+    with pytest.raises(TooLargeError, match="in quotes or behind a colon"):
+        await said(text)
+
+
+@pytest.mark.parametrize("text", ["count the letters of: {}", "how many letters are in '{}'?"])
+async def test_a_long_text_behind_a_sentence_is_a_value_of_it(said, text):
+    assert (await said(text.format("word " * 4_000)))["value"] == 16_000
+
+
+class LongestStep:
+    """The most calls of functions that one step of the loop, in its thread, takes."""
+
+    def __enter__(self):
+        self.calls = self.most = 0
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+
+    def _note(self, frame, event, _arg):
+        if event == "call" and frame.f_code is asyncio.Handle._run.__code__:
+            self.calls = 0
+        self.calls += event in ("call", "c_call")
+        self.most = max(self.most, self.calls)
+
+
+MOST_CALLS = 40_000  # some 10 ms; a sentence of 400 words is read in three times as many
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["wort ", "~/a.txt ", "4->8 "])
+async def test_no_step_of_the_loop_grows_with_a_sentence(said, word):
+    for text in ((word * 1_900)[:1_900], f"zonk this\n{word * (20_000 // len(word))}"):
+        with LongestStep() as step, contextlib.suppress(ArgumentsError, TooLargeError):
+            await said(text)
+        assert step.most < MOST_CALLS, text[:40]
 
 
 @pytest.mark.parametrize(

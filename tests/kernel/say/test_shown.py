@@ -67,6 +67,19 @@ async def test_another_value_for_a_guess_is_one_more_example(said):
     assert (body["kind"], body["value"]) == ("computed", 25)
 
 
+async def test_an_example_in_the_words_of_the_wish_is_not_answered_by_itself(said):
+    body = await said("join 'ab' with 'z', e.g. join 'cd' with 'y' gives 'y+cd!'")
+    assert (body["kind"], body["value"]) == ("computed", "z+ab!")
+
+
+async def test_a_failed_lesson_does_not_give_the_example_back_as_a_guess(said, image):
+    body = await said("learn to glarp a number, e.g. 4 gives 11")
+    assert (body["kind"], body["value"]) == ("unable", None)
+    assert "example" in body["text"]
+    assert "4 gives 8" not in body["text"]  # how examples are given is known by then
+    assert await learned(image) == {}
+
+
 async def test_nothing_is_made_up_where_no_function_fits(said):
     body = await said("'blue' gives 'tuesday'. And 'red'?")
     assert body["kind"] in ("asked", "unable")

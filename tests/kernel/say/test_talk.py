@@ -62,6 +62,16 @@ async def test_no_other_sentence_gets_the_guess(said, function):
     assert body["kind"] != "computed"
 
 
+async def test_yes_to_a_choice_of_several_asks_again(said):
+    asked = await said("how many characters are in jam?")
+    assert (asked["kind"], len(asked["choices"])) == ("asked", 3)
+    again = await said("yes")
+    assert [again[name] for name in ("kind", "text", "needs", "choices")] == [
+        asked[name] for name in ("kind", "text", "needs", "choices")
+    ]
+    assert (await said("1"))["value"] == 3
+
+
 async def test_yes_makes_it_a_method(said, image, function):
     await said(WISH)
     body = await said("yes")

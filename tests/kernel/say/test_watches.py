@@ -39,6 +39,8 @@ async def test_leave_is_asked_for_once_and_for_good(ask, mind, notes):  # noqa: 
     ]
     assert (await ask("undo that"))["kind"] == "acted"
     assert await live(mind) == []
+    again = await ask(f"tell me when {notes}/todo.md changes")  # the yes is taken back, too
+    assert again["needs"] == "grant"
 
 
 async def test_all_that_an_order_needs_is_asked_for_before_it_is_kept(ask, mind, notes):  # noqa: F811

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -20,14 +21,16 @@ from BTrees.OOBTree import OOBTree
 from bat_os.core.moments import parse_when
 from bat_os.core.protocol import pack
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError, RemoteError
-from bat_os.image import memory, missions
+from bat_os.image import answered, memory, missions
 from bat_os.image.catalog import catalog_in
 from bat_os.image.facts import Fact
+from bat_os.image.files.chronicle import chronicle
 from bat_os.image.files.fork import fork
 from bat_os.image.history.moments import read_at, resolve
 from bat_os.image.objects import UvmObject, tree_of
 from bat_os.image.store import ImageStore
 from bat_os.kernel.verbs.erase import erase
+from bat_os.kernel.verbs.files import WORKS
 from tests.campaign.upkeep_worker import WORD
 from tests.forks import PYTHON
 from tests.image.files.images import blob_text, make_image, put, slot, teach
@@ -180,6 +183,8 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
     def fill(root):
         tree_of(root, "conversations")["one"] = talk = UvmObject("conversation_one")
         talk.slots = {"exchanges": [{"said": f"I am {WORD}"}]}
+        for key, said in (("k1", WORD), ("k2", "Ann")):
+            answered.put(root, key, "asked", 1.0, pack({"text": f"I will remember {said}."}), "c")
         for fact_id, said in (("f1", f"{WORD} is very kind"), ("f2", "Ann is kind")):
             memory.keep(root, Fact(fact_id, said, 1.0), np.ones((1, 4), np.float32) / 2)
         for number in range(200):  # many buckets
@@ -199,6 +204,7 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
 
     def look(root):
         assert list(root["conversations"]) == []
+        assert list(root["answers"]) == ["k2"]
         assert list(root["facts"]) == ["f2"]
         assert catalog_in(root).doc_ids("fact") == ["fact:f2"]
         assert len(root["experience"]) == 199
@@ -278,6 +284,27 @@ async def test_words_of_a_request_that_is_being_worked_on_are_kept_until_it_ends
     await erase(image, WORK | {"words": WORD})
     assert find_word(tmp_path / "home") == []
     assert await image.transact(lambda root: list(root["missions"]), note="look") == []
+
+
+async def test_copies_outside_of_the_home_are_named_and_also_those_that_are_away(image, tmp_path):
+    await put(image, "robot_obj", note=WORD)
+    kept, away, gone = (tmp_path / name for name in ("my disk", "away", "all"))
+    for _ in range(2):
+        await WORKS["backup"](image, {"folder": str(kept), "full": False, "copy": False})
+    await WORKS["backup"](image, {"folder": str(away), "full": False, "copy": False})
+    shutil.rmtree(away)
+    await WORKS["export.all"](image, {"folder": str(gone)})
+    inside = tmp_path / "home" / "safe"
+    await WORKS["backup"](image, {"folder": str(inside), "full": False, "copy": False})
+    done = await erase(image, WORK | {"words": WORD})
+    assert {one["remove"]: one["what"] for one in done["elsewhere"]} == {
+        f"rm -r '{kept}'": f"backup {kept}",
+        f"rm -r {away}": f"backup {away}, which may hold them: it cannot be looked at from here",
+        f"rm -r {gone}": f"export {gone}",
+        f"rm -r {inside}": f"backup {inside}",
+    }
+    noted = await image.transact(lambda root: chronicle(root, "backup"), note="look")
+    assert [entry["folder"] for entry in noted] == [str(kept), str(away)]
 
 
 async def test_a_fork_loses_the_words_and_names_what_it_began_with(image, tmp_path):

@@ -9,7 +9,7 @@ from bat_os.core.mission import BriefAccepted, MissionFailed
 from bat_os.errors import ArgumentsError
 from bat_os.image import missions
 from bat_os.image.history import experience
-from bat_os.image.history.marks import flush
+from bat_os.image.history.uses import flush
 from bat_os.kernel.missions.retention import prune_answers
 from tests.kernel.minds import open_mission
 from tests.kernel.verbs.conftest import DOUBLE

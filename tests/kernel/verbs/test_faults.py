@@ -7,7 +7,7 @@ import pytest
 from bat_os.core.brief import Brief
 from bat_os.core.digest import digest
 from bat_os.errors import CellError
-from bat_os.image.history.marks import FLAG_AT, MAX_FAULTS, Fault, note_faults
+from bat_os.image.history.faults import FLAG_AT, MAX_FAULTS, Fault, note_faults
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.turn import Candidate, take_turn
 

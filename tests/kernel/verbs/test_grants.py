@@ -16,7 +16,7 @@ from bat_os.errors import (
     NotGrantedError,
 )
 from bat_os.image import grants
-from bat_os.image.history.marks import flush
+from bat_os.image.history.uses import flush
 from bat_os.image.objects import find
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.reach import Answers

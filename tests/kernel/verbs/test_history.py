@@ -10,7 +10,7 @@ from bat_os.core.verbs import check
 from bat_os.errors import ArgumentsError, BatError, DraftsError, NotFoundError
 from bat_os.image.catalog import catalog_in
 from bat_os.image.history import marks
-from bat_os.image.history.marks import CLIENT, flush
+from bat_os.image.history.uses import CLIENT, flush
 from bat_os.kernel.verbs.objects import approve, find_skills
 from tests.kernel.verbs.conftest import DOUBLE
 

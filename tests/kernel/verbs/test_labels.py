@@ -9,7 +9,7 @@ from bat_os.cells.monty.monty_cell import MontyCell
 from bat_os.core.brief import Brief
 from bat_os.errors import BatError, GrantWantedError
 from bat_os.image import grants
-from bat_os.image.history.marks import flush
+from bat_os.image.history.uses import flush
 from bat_os.image.objects import find
 from bat_os.kernel.turn import take_turn
 from tests.kernel.minds import make_mind, script

@@ -7,7 +7,7 @@ import pytest
 from bat_os.core.protocol import Request
 from bat_os.core.verbs import REQUESTS, check
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, NotUnderstoodError
-from bat_os.image.history.marks import flush
+from bat_os.image.history.uses import flush
 from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.verbs import VERBS
 

@@ -126,10 +126,11 @@ def change(_text):
     return texts("changed")
 
 
-def spawn(_text):
-    if os.fork() == 0:
-        time.sleep(3600)
-    return texts("forked")
+def spawn(text):
+    for _ in range(int(text or 1)):
+        if os.fork() == 0:
+            time.sleep(3600)
+    return time.sleep(3600) if text else texts("forked")
 
 
 DEEDS = {

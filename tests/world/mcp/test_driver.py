@@ -168,6 +168,13 @@ def test_a_server_that_dies_in_a_call_says_why_and_the_next_call_starts_it_again
     assert call(driver, met, "echo", text="back") == "back"
 
 
+@pytest.mark.skipif(not confined.holds(), reason="this system has no cage")
+def test_a_server_that_takes_too_much_is_ended_and_the_error_says_which_limit(driver, met):
+    with pytest.raises(ServerError, match="more than it may: processes"):
+        call(driver, met, "spawn", text=str(confined.LIMITS["processes"]))
+    assert call(driver, met, "echo", text="back") == "back"
+
+
 def test_killed_from_outside_it_fails_the_call_that_waits(driver, met):
     errors = []
 
