@@ -136,6 +136,14 @@ def _read_calendar(page: Page, at: int) -> tuple[dt.date, int] | None:
     return _month_alone(page, start, *month)
 
 
+def _read_coming(page: Page, at: int) -> tuple[dt.date, int] | None:
+    """Return ``next 14 february``, which is the one that is read without the word, too."""
+    side, first = _side(page, at)
+    if side != "next" or page.past or not _day(page, first):
+        return None
+    return _read_calendar(page, first)
+
+
 def _is_numbered(page: Page, at: int) -> bool:
     """Return whether a day stands before a month, one that the month does not have."""
     for start in range(max(at - 4, 0), at):
@@ -345,6 +353,7 @@ _READERS: Final[tuple[Callable[[Page, int], tuple[dt.date, int] | None], ...]] =
     _read_weekday,
     _read_nth_weekday,
     _read_calendar,
+    _read_coming,
     _read_holiday,
     _read_year,
 )

@@ -120,6 +120,7 @@ class Language:
         about = tables["language"]
         self.common: frozenset[str] = frozenset(map(fold, about["common"].split()))
         self.grammar: tuple[str, ...] = tuple(about.get("grammar", "").split())
+        self.limits: frozenset[str] = frozenset(map(fold, about["limits"].split()))
         self.letters: str = about.get("letters", "")
         self.decimal: str = about["decimal"]
         self.month_first: bool = about.get("month_first", False)

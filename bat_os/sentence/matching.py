@@ -19,9 +19,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
+from bat_os.sentence.fitting import FITS, FREE, convert, cost_of
+from bat_os.sentence.leftover import find_left
 from bat_os.sentence.quantities import in_unit, measure_alike
 from bat_os.sentence.terms import split_wording
-from bat_os.sentence.values import Value, as_kind, lies_outside
+from bat_os.sentence.values import Value, lies_outside
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -33,27 +35,6 @@ if TYPE_CHECKING:
     from bat_os.sentence.reading import Sentence
     from bat_os.sentence.terms import Term
 
-# kind of a parameter -> kinds of values that fill it (``as_kind``), and what that costs
-FITS: Final[Mapping[str, Mapping[str, float]]] = {
-    "number": {"number": 0.0, "money": 0.2, "expression": 0.3, "percent": 0.4, "date": 0.6},
-    "percent": {"percent": 0.0, "number": 0.3, "expression": 0.5},
-    "expression": {"expression": 0.0, "number": 0.3, "percent": 0.3},
-    "money": {"money": 0.0, "number": 0.1, "expression": 0.3},
-    "unit": {"unit": 0.0},
-    "date": {"date": 0.0},
-    "time": {"time": 0.0},
-    "text": {
-        "text": 0.0, "name": 0.2, "address": 0.2, "date": 0.5, "time": 0.5, "number": 0.5,
-        "expression": 0.5, "percent": 0.6, "money": 0.6, "list": 0.7, "unit": 0.7,
-        "map": 0.7,
-    },
-    "name": {"name": 0.0, "text": 0.2},
-    "list": {"list": 0.0, "number": 0.7},
-    "map": {"map": 0.0},
-    "path": {"path": 0.0, "text": 0.3},
-    "address": {"address": 0.0, "text": 0.3, "name": 0.3},
-}  # fmt: skip
-FREE: Final = frozenset({"text", "name", "address"})  # kinds that the remaining words may fill
 OWN: Final = ("money", "percent")  # kinds that tell which of several numbers is meant
 MIN_SPREAD: Final = 2  # slots that the numbers of a list may fill
 SLOT_WEIGHT: Final = 2.0  # of an aligned value, beside words of up to some 7
@@ -145,6 +126,7 @@ class Match:
     wording: Wording
     filled: Mapping[str, Any]  # parameter -> value, fixed ones included
     features: tuple[float, ...]  # as FEATURES names them
+    left: tuple[str, ...] = ()  # what was said that changes the meaning, and is not read
 
     def call(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return positional and named arguments, in the order of the signature."""
@@ -153,27 +135,6 @@ class Match:
         while rest and rest[0].name in self.filled:
             args.append(self.filled[rest.pop(0).name])
         return tuple(args), {p.name: self.filled[p.name] for p in rest if p.name in self.filled}
-
-
-def cost_of(kind: str, value: Value) -> float | None:
-    """Return what it costs to give a value to a parameter of a kind; None if it does not fit.
-
-    A file or a page is not the text of its name: who asks for its lines means what it holds.
-    """
-    if kind == "text" and lies_outside(value):
-        return None
-    return FITS.get(kind, {}).get(value.kind)
-
-
-def convert(kind: str, value: Value) -> Any:
-    """Return a value as a parameter of a kind gets it: of an amount of money the bare number.
-
-    Raises:
-        ArgumentsError: It cannot serve there.
-    """
-    if kind == "money":
-        return as_kind(value, "number")
-    return as_kind(value, kind)
 
 
 class _Alignment:
@@ -420,7 +381,13 @@ def match(
         "learned": wording.skill.status != "shipped",
     }
     found = words | places | about
-    return Match(wording, own.filled, tuple(float(found[name]) for name in FEATURES))
+    features = tuple(float(found[name]) for name in FEATURES)
+    read = own.taken.union(own.free, _implied_units(own))
+    own_words = {*words_of_skill, *(term.stem for term in wording.terms)}
+    left = find_left(
+        asked.sentence, [t for i, t in enumerate(own.said) if i not in read], own_words
+    )
+    return Match(wording, own.filled, features, left)
 
 
 def _measure_words(

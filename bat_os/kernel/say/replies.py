@@ -194,6 +194,9 @@ def ask_which(found: Sequence[Candidate], language: str) -> Answer:
     said = text(language, "asked.skill")
     if len(options) == 1:
         said = text(language, "asked.skill_one", choice=reading_of(options[0]))
+    if found and found[0].left:
+        words = ", ".join(map(repr, found[0].left))
+        said = f"{text(language, 'asked.left', words=words)} {said}"
     return Answer(
         "asked", said, needs="clarification",
         choices=tuple(map(reading_of, options)), language=language, memory=noted,

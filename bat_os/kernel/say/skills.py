@@ -68,11 +68,16 @@ class Candidate:
     status: str  # shipped, primitive, taught, verified or provisional
     wording: str  # the wording that it was found by
     is_served: bool = False  # a program outside answers it
+    left: tuple[str, ...] = ()  # what was said that changes the meaning, and is not read
 
 
 def decide(found: Sequence[Candidate]) -> scoring.Decision:
-    """Return what costs least; see ``bat_os.sentence.scoring.decide``."""
-    return scoring.decide([(each.probability, each.changes) for each in found])
+    """Return what costs least; see ``bat_os.sentence.scoring.decide``.
+
+    A reading that leaves out what changes the meaning is asked about, however likely it is.
+    """
+    decision = scoring.decide([(each.probability, each.changes) for each in found])
+    return "ask" if decision == "act" and found[0].left else decision
 
 
 def agree(whole: Sequence[Candidate], asking: Sequence[Candidate], given: int) -> list[Candidate]:
@@ -231,6 +236,7 @@ def _check(root: Root, ranked: Sequence[tuple[Match, float]], receiver: str) -> 
                 status,
                 match.wording.text,
                 is_served,
+                match.left,
             )
         )
     return found

@@ -246,3 +246,18 @@ async def test_a_comma_before_decimals_and_a_minus_count_once(said, sentence, va
 async def test_what_is_counted_keeps_its_decimals(said):
     body = await said("log 7,5 km of swimming")
     assert "7.5 " in body["text"], body
+
+
+@pytest.mark.parametrize(
+    ("sentence", "asks"),
+    [
+        ("what weekday is the day after 1 March 2028", "'after' changes"),
+        ("how many days are left in this week", "'week'"),
+        ("quel jour de la semaine est la veille du 1 mars 2028", "'veille' y change"),
+        ("qué día de la semana es el día antes del 1 de marzo de 2028", "'antes' ahí"),
+    ],
+)
+async def test_what_was_not_read_is_named_in_the_question(said, sentence, asks):
+    body = await said(sentence)
+    assert body["kind"] in ("asked", "unable"), body
+    assert body["kind"] == "unable" or asks in body["text"], body

@@ -1,5 +1,7 @@
 """bat_os.kernel.say.skills: which skill a sentence means, over a real image with the library."""
 
+import datetime as dt
+
 import pytest
 
 from bat_os import __version__
@@ -11,10 +13,11 @@ from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
 from bat_os.kernel.say.skills import UNSURE, Candidate, agree, decide, find_candidates
 from bat_os.kernel.turn import take_turn
-from bat_os.sentence.reading import Sentence, Value
+from bat_os.sentence.reading import Sentence, Value, read_sentence
 from tests.kernel.minds import make_mind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+NOW = dt.datetime(2026, 11, 22, 17, 0, tzinfo=dt.UTC)
 TREBLE = 'def treble(self, number):\n    """Treble a number."""\n    return number * 3\n'
 
 
@@ -139,3 +142,29 @@ async def test_one_reading_that_leaves_out_a_value_never_acts():
     left_out = agree(both, both, given=2)
     assert [one.probability for one in left_out] == [UNSURE]
     assert decide(left_out) == "ask"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "left"),
+    [
+        ("what weekday is the day before 1 March 2028", "before"),
+        ("how many days are left in this month", "month"),
+        ("the sum of the numbers from 1 to 10 except 5", "except"),
+        ("what is 3 kg plus 200 g in grams", "grams"),
+        ("reverse every second word of 'one two three'", "second"),
+        ("welcher Wochentag ist der Tag vor dem 1. März 2028", "vor"),
+        ("quel jour de la semaine est la veille du 1 mars 2028", "veille"),
+        ("qué día de la semana es el día antes del 1 de marzo de 2028", "antes"),
+    ],
+)
+async def test_a_reading_that_leaves_out_what_changes_the_meaning_never_acts(mind, sentence, left):
+    found = await find_candidates(mind, read_sentence(sentence, NOW))
+    assert left in found[0].left
+    assert decide(found) != "act"
+
+
+async def test_words_of_the_situation_may_be_left(mind):
+    said = read_sentence("my oven knows only fahrenheit, the recipe says 190 celsius", NOW)
+    assert (await find_candidates(mind, said))[0].left == ()
+    said = read_sentence("attendance went from 160 to 196 people, by how many percent", NOW)
+    assert (await find_candidates(mind, said))[0].left == ()
