@@ -103,7 +103,7 @@ def _gives(heard: Heard) -> bool:
 def _has_known_word(sentence: Sentence) -> bool:
     """Return whether any skill of the library is asked for with a word of a sentence.
 
-    Of words that none has a model writes anything: "blub 12 zork 9" is no wish.
+    Of words that none has a model writes anything: "blub 12 zork 9" asks for nothing.
     """
     weights = read_book(sentence.language).lexicon.weights
     stems = [term.stem for term in split_sentence(sentence) if term.value is None]
