@@ -153,6 +153,7 @@ class _Alignment:
         self.crossed = 0
         self.taken: set[int] = set()  # terms of the sentence that serve something
         self.free: list[int] = []  # those that fill a free slot
+        self.measured: set[int] = set()  # units that numbers are converted from
         self.strict = _strict_kinds(self.said, wording)
         self.pairs = self._align()
         self._fill()
@@ -243,6 +244,7 @@ class _Alignment:
             return
         if self._unit_worded(j) and (said := self._unit_said(i)):
             self.said_units[slot] = said
+            self.measured.add(i + 1)
         self.filled[slot] = given
         self.cost += self._cost(i, j) or 0.0
 
@@ -382,7 +384,7 @@ def match(
     }
     found = words | places | about
     features = tuple(float(found[name]) for name in FEATURES)
-    read = own.taken.union(own.free, _implied_units(own))
+    read = own.taken.union(own.free, own.measured, _implied_units(own))
     own_words = {*words_of_skill, *(term.stem for term in wording.terms)}
     left = find_left(
         asked.sentence, [t for i, t in enumerate(own.said) if i not in read], own_words

@@ -11,7 +11,7 @@ The weights are in ``scorer.npz``; ``bat_os.training.scorer`` makes them, and
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -92,7 +92,13 @@ class Scorer:
         skills = [(match.wording.skill.target, match.wording.skill.selector) for match in likely]
         calls = [repr(match.call()) for match in likely]
         ranked = rank_calls(skills, calls, rows, self.chances(relative(rows)))
-        return [(likely[at], chance) for at, chance in ranked]
+        least: dict[tuple[object, str], tuple[str, ...]] = {}  # what any wording reads, is read
+        for match, key in zip(likely, zip(skills, calls, strict=True), strict=True):
+            least[key] = min(least.get(key, match.left), match.left, key=len)
+        return [
+            (replace(likely[at], left=least[skills[at], calls[at]]), chance)
+            for at, chance in ranked
+        ]
 
 
 def look_at(rows: Floats) -> list[int]:

@@ -13,9 +13,13 @@ from bat_os.core.answer import Answer
 from bat_os.core.digest import digest
 from bat_os.core.discussion import find_voice
 from bat_os.core.prompts import Prompt
+from bat_os.kernel.say.book import read_book
 from bat_os.kernel.say.places import find_named, locate
 from bat_os.kernel.say.recall import recall_anything
+from bat_os.kernel.say.reminders import is_question
 from bat_os.kernel.verbs.talk import Drawing
+from bat_os.sentence.phrasebook import LIGHT
+from bat_os.sentence.terms import split_sentence
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
 from bat_os.sentence.values import lies_outside
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.say.heard import Heard
     from bat_os.kernel.say.lessons import Lessons
     from bat_os.sentence.forms import Form
+    from bat_os.sentence.reading import Sentence
 
 NEAREST: Final = 3
 TOLD: Final = frozenset(
@@ -34,6 +39,7 @@ TOLD: Final = frozenset(
 )  # what may have been said or taught
 SURE: Final = 0.5  # probability from which the kind of a request decides
 _NO_ARGUMENT: Final = frozenset({"unit", "name"})  # what a function is not applied to by itself
+_MOMENTS: Final = frozenset({"date", "time"})
 # What a person could give leave for, once the objects for it are there.
 GRANTED: Final = frozenset({"web_obj", "files_obj", "files"})
 # Kind of a request without a skill -> what is said of it.
@@ -72,8 +78,8 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])
-    given = any(value.kind not in _NO_ARGUMENT for value in heard.sentence.values)
-    if ordered or (given and kind == "function" and kinds[kind] >= SURE):
+    is_function = kind == "function" and kinds[kind] >= SURE
+    if ordered or (is_function and _gives(heard) and _has_known_word(heard.sentence)):
         return await lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=ordered
         )
@@ -81,6 +87,27 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
         return Answer("said", text(heard.language, "talk.other"), language=heard.language)
     key = LACKING.get(kind, "unclear") if kinds[kind] >= SURE else "unclear"
     return _say(heard, key, needs="grant" if kind in GRANTED else "", near=key == "unclear")
+
+
+def _gives(heard: Heard) -> bool:
+    """Return whether a sentence has something that a function could be applied to.
+
+    One moment alone is that of a question: "the painters come on Friday" asks for nothing.
+    """
+    kinds = [value.kind for value in heard.sentence.values if value.kind not in _NO_ARGUMENT]
+    if len({*kinds}) < len(kinds) or not _MOMENTS.issuperset(kinds):
+        return True
+    return bool(kinds) and is_question(heard.typed.text, heard.language)
+
+
+def _has_known_word(sentence: Sentence) -> bool:
+    """Return whether any skill of the library is asked for with a word of a sentence.
+
+    Of words that none has a model writes anything: "blub 12 zork 9" asks for nothing.
+    """
+    weights = read_book(sentence.language).lexicon.weights
+    stems = [term.stem for term in split_sentence(sentence) if term.value is None]
+    return any(weights.get(stem, 0.0) > LIGHT for stem in stems)
 
 
 async def _too_much(mind: KernelContext, heard: Heard) -> Answer | None:

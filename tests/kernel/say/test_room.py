@@ -151,7 +151,11 @@ async def test_several_dice_are_shown_one_by_one(said):
     assert all(1 <= each <= 6 for each in body["value"])
 
 
-MANY_VALUES = ["'" * 1_000, "zonk_them(" + "1," * 300 + "1)", f"zonk them: {'4 gives 8, ' * 40}"]
+MANY_VALUES = [
+    "reverse the word " + "'" * 1_000,
+    "zonk_them(" + "1," * 300 + "1)",
+    f"zonk them: {'4 gives 8, ' * 40}",
+]
 
 
 @pytest.mark.parametrize("text", MANY_VALUES)
@@ -261,3 +265,20 @@ async def test_what_was_not_read_is_named_in_the_question(said, sentence, asks):
     body = await said(sentence)
     assert body["kind"] in ("asked", "unable"), body
     assert body["kind"] == "unable" or asks in body["text"], body
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "my flight lands at 9pm on 7 December",
+        "die Maler kommen am Freitag",
+        "les peintres viennent vendredi",
+        "los pintores vienen el viernes",
+        "banana 5 hat hat",
+        "30 cm",
+    ],
+)
+async def test_nothing_is_learned_from_a_statement_or_from_nonsense(said, sentence):
+    body = await said(sentence, session=sentence)
+    assert body["kind"] in ("unable", "asked", "said"), body
+    assert (body["model_calls"], body["events"]) == (0, []), body

@@ -168,3 +168,9 @@ async def test_words_of_the_situation_may_be_left(mind):
     assert (await find_candidates(mind, said))[0].left == ()
     said = read_sentence("attendance went from 160 to 196 people, by how many percent", NOW)
     assert (await find_candidates(mind, said))[0].left == ()
+
+
+async def test_a_unit_that_is_converted_is_read(mind):
+    said = read_sentence("what is the bmi of someone who weighs 70 kg and is 1.75 m tall", NOW)
+    found = await find_candidates(mind, said)
+    assert (found[0].left, decide(found)) == ((), "act")
