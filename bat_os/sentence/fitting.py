@@ -1,14 +1,26 @@
-"""Which kinds of values serve a parameter of a kind, what that costs, and what it then gets."""
+"""What a wording takes of a sentence, and what it leaves out although it changes the meaning.
+
+    how many days are left in this month    days_left_in_year()         leaves "month"
+    the sum from 1 to 10 except 5           sum_up_to(10)               leaves "except" and 5
+    my oven knows only celsius, 300 F?      convert(300, F, C)          leaves nothing that counts
+
+Some kinds of values serve a parameter of another kind, at a cost. Of what is left, a name or a noun
+may be of the situation. A number, a unit, a period, an order, a comparison or a negation asks for
+something else, or for a part of it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.sentence.language import fold, speak
 from bat_os.sentence.values import as_kind, lies_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+    from bat_os.sentence.reading import Sentence
+    from bat_os.sentence.terms import Term
     from bat_os.sentence.values import Value
 
 # kind of a parameter -> kinds of values that fill it (``as_kind``), and what that costs
@@ -53,3 +65,32 @@ def convert(kind: str, value: Value) -> Any:
     if kind == "money":
         return as_kind(value, "number")
     return as_kind(value, kind)
+
+
+def find_left(
+    sentence: Sentence, unread: Iterable[Term], own_words: Collection[str]
+) -> tuple[str, ...]:
+    """Return what changes the meaning, among the terms of a sentence that serve no reading.
+
+    Args:
+        sentence: What was said.
+        unread: Its terms that neither fill a slot nor stand in the wording.
+        own_words: Stems that wordings of the skill have.
+    """
+    found: list[str] = []
+    for term in unread:
+        if term.value is not None:
+            found += [term.value.text] * (term.value.kind != "name")
+        elif term.stem not in own_words:
+            word = sentence.text[term.start : term.end]
+            found += [word] * limits(word, sentence.language)
+    return tuple(found)
+
+
+def limits(word: str, language: str) -> bool:
+    """Return whether a word changes of what a sentence speaks: before, without, month, second."""
+    spoken, low = speak(language), fold(word)
+    if len(low) == 1:
+        return False
+    known = (spoken.limits, spoken.phrases("units"), spoken.phrases("ordinals"))
+    return any(low in each for each in known)

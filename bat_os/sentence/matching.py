@@ -19,8 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.sentence.fitting import FITS, FREE, convert, cost_of
-from bat_os.sentence.leftover import find_left
+from bat_os.sentence.fitting import FITS, FREE, convert, cost_of, find_left
 from bat_os.sentence.quantities import in_unit, measure_alike
 from bat_os.sentence.terms import split_wording
 from bat_os.sentence.values import Value, lies_outside
