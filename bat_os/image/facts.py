@@ -85,7 +85,7 @@ def _subject_words(text: str) -> list[str]:
 
 
 def _find_is(text: str) -> re.Match[str] | None:
-    """Return what stands between subject and the rest; in another language if need be."""
+    """Return the match between subject and rest, in the language of the text if it has one."""
     language = find_language(text)
     return _pattern("is", language).search(f" {text}") or _pattern("is").search(f" {text}")
 
@@ -130,6 +130,11 @@ def words_of(text: str, language: str = "") -> list[str]:
 def is_small(word: str, language: str = "") -> bool:
     """Return whether a word is one that every text of a language, or of any, may have."""
     return word.casefold() in _small_words(language) or not split_words(word)
+
+
+def is_light(word: str) -> bool:
+    """Return whether a word never tells one name from another, wherever it stands."""
+    return word.casefold() in _light_words()
 
 
 def person_of(text: str) -> str:
@@ -248,6 +253,11 @@ def _only(text: str, values: Sequence[Value], kinds: tuple[str, ...]) -> str:
 @cache
 def _data() -> Mapping[str, Any]:
     return tomllib.loads((resources.files("bat_os.image") / "facts.toml").read_text("utf-8"))
+
+
+@cache
+def _light_words() -> frozenset[str]:
+    return frozenset(_data()["light"].split())
 
 
 @cache

@@ -16,13 +16,10 @@ meant. What only reads may be more lenient.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from bat_os.image.facts import is_small
+from bat_os.image.facts import is_light, is_small
 from bat_os.sentence.language import fold, speak
 from bat_os.sentence.terms import base_of
 
@@ -92,7 +89,7 @@ def words_told(text: str, language: str) -> list[str]:
     but not before it.
     """
     words = _WORD.findall(_JOINED.sub(" ", text))
-    words = [word for word in words if word.casefold() not in _light() or _is_letter(word)]
+    words = [word for word in words if not is_light(word) or _is_letter(word)]
     first = next(
         (at for at, word in enumerate(words) if not _leads(word, at, language)), len(words)
     )
@@ -130,9 +127,3 @@ def _leads(word: str, at: int, language: str) -> bool:
 def _is_letter(word: str) -> bool:
     """Return whether a word is one letter that names something: "vitamin A"."""
     return len(word) == 1 and word.isupper()
-
-
-@cache
-def _light() -> frozenset[str]:
-    data = tomllib.loads((resources.files("bat_os.image") / "facts.toml").read_text("utf-8"))
-    return frozenset(data["light"].split())

@@ -13,6 +13,7 @@ from bat_os.kernel.dispatcher import Dispatcher
 from bat_os.kernel.missions.scheduler import Scheduler
 from bat_os.kernel.verbs import VERBS
 from tests.kernel.minds import make_mind, script
+from tests.kernels import ThinkingKernel
 
 
 @pytest.fixture
@@ -61,6 +62,21 @@ def said(dispatcher):
         return dict(reply.body) | {"events": [event.body for event in events]}
 
     return say
+
+
+@pytest.fixture
+async def talk(tmp_path):
+    """Return a function that says sentences in one conversation and returns their answers."""
+    async with ThinkingKernel(tmp_path / "home") as thinking:
+        thinking.gate.set()
+        await load_library(thinking.mind)
+        async with thinking.client() as client:
+
+            async def say(text, session="one"):
+                return await client.request("say", timeout=60, session=session, body={"text": text})
+
+            say.mind = thinking.mind
+            yield say
 
 
 def replace_fields(request, **fields):

@@ -2,9 +2,7 @@
 
 import pytest
 
-from tests.kernel.say.test_naming import entries, slots, talk
-
-__all__ = ["talk"]
+from tests.kernel.say.test_naming import entries, slots
 
 pytestmark = pytest.mark.slow
 

@@ -6,31 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from bat_os.app.library import load_library
 from bat_os.core.protocol import Request
 from bat_os.image import schedules
 from bat_os.image.schedules import Schedule
 from bat_os.kernel.say.acts import act
 from bat_os.sentence.forms import Form
 from bat_os.sentence.reading import read_sentence
-from tests.kernels import ThinkingKernel
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def talk(tmp_path):
-    """Return a function that says sentences in one conversation and returns their answers."""
-    async with ThinkingKernel(tmp_path / "home") as thinking:
-        thinking.gate.set()
-        await load_library(thinking.mind)
-        async with thinking.client() as client:
-
-            async def say(text, session="one"):
-                return await client.request("say", timeout=60, session=session, body={"text": text})
-
-            say.mind = thinking.mind
-            yield say
 
 
 async def slots(talk, name, slot):

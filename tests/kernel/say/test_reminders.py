@@ -2,26 +2,9 @@
 
 import pytest
 
-from bat_os.app.library import load_library
 from bat_os.image import schedules
 from bat_os.kernel.say.reminders import say_due
 from bat_os.natives.recurrence import local_time
-from tests.kernels import ThinkingKernel
-
-
-@pytest.fixture
-async def talk(tmp_path):
-    """Return a function that says sentences in one conversation and returns their answers."""
-    async with ThinkingKernel(tmp_path / "home") as thinking:
-        thinking.gate.set()
-        await load_library(thinking.mind)
-        async with thinking.client() as client:
-
-            async def say(text, session="one"):
-                return await client.request("say", timeout=60, session=session, body={"text": text})
-
-            say.mind = thinking.mind
-            yield say
 
 
 async def live(talk):
