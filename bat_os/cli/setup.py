@@ -215,7 +215,7 @@ class Setup:
         return [step for step in steps if step.arguments]
 
     def _list_of(self, step: Step, path: Path) -> tuple[str, ...]:
-        """Return what pip is to read: with the hash of each file, if the packages are those."""
+        """Return the list that pip installs: the one with hashes if it pins the same packages."""
         hashed = bat_os.find_shipped(f"deploy/hashes/{path.name}", self._root)
         known = _HASHED.findall(hashed.read_text("utf-8")) if hashed.is_file() else []
         if step.pins and step.pins.items() <= {_name(name): at for name, at in known}.items():

@@ -305,7 +305,7 @@ def _explain(progress: Progress, reason: str, log: Path) -> int:
 
 
 def _last_words(log: Path) -> str:
-    """Return what the daemon said when it ended for a reason of its own, or ""."""
+    """Return the reason that the last line of the log gives for the end of the daemon, or ""."""
     last = "".join(tail(log, lines=1))
     return last.removeprefix(LAST_WORDS) if last.startswith(LAST_WORDS) else ""
 

@@ -4,10 +4,10 @@
     ...                                                  the answer is made of what came back
     settle    every work runs once more, and the answer is stored under the key: one commit
 
-So there is no moment at which something is done and the key does not say so. A work may always run
-again (``ImageStore.transact``). If one returns something else because others have changed the
-image, the answer is not true any more: nothing is committed, and the request has to be answered
-anew. What is new has the same ids in each run.
+So nothing is ever done without its key saying so. A work may always run again
+(``ImageStore.transact``). If one returns something else because others have changed the image, the
+answer is not true any more: nothing is committed, and the request has to be answered anew. What is
+new has the same ids in each run.
 
 What others have to see before the answer is known, such as a mission or a deed in the world, comes
 after a ``flush``, which notes under the key that the request has begun. The answer follows at the
@@ -101,7 +101,10 @@ class UnitOfWork:
     async def add(
         self, work: Callable[[Any], Any], note: str, mission: str, watched: list[str] | None
     ) -> Any:
-        """Return what a work returns on the image as it would be; gather it if it changes that."""
+        """Run a work after the earlier steps, and gather it if it changes the image.
+
+        Returns what the work returned.
+        """
         if len(self.steps) == MAX_STEPS:
             await self.flush()
         step, changes = Step(work, note, mission), False
@@ -166,7 +169,7 @@ class UnitOfWork:
         return ConflictError("the image has changed in the meantime; ask again")
 
     def _keep(self, reply: bytes = b"") -> Callable[[Root], None]:
-        """Return what stores the answer; without one, that the request has begun."""
+        """Return a work that stores the answer or, without one, that the request has begun."""
         now, coming = time.time(), self._coming
 
         def work(root: Root) -> None:
@@ -204,7 +207,7 @@ def _repeat(root: Root, unit: UnitOfWork) -> None:
             is_same = connection.snapshot == step.snapshot != b"" or _are_alike(result, step.result)
             if not is_same:
                 raise unit.overtake()
-            # What the next one changes is told apart, and its objects have ids.
+            # It separates the changes of the next step, and gives new objects their ids.
             connection.transaction_manager.get().savepoint(optimistic=True)
 
 

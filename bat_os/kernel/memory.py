@@ -259,7 +259,7 @@ class Found:
 
 
 async def recall_documents(mind: Mind, question: str, *, language: str = "en") -> Found | None:
-    """Return what answers a question best: of the taught documents, else of the codex, or None.
+    """Return the best answer in the taught documents, else in the codex; or None.
 
     None if nothing surely does: most questions have no answer in what was taught.
     """

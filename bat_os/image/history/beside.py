@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def record_of(root: Root, name: str, method: Method) -> PersistentMapping:
-    """Return what the tree ``name`` of the root keeps about a stored method, made if missing."""
+    """Return the record of a stored method in the tree ``name`` of the root; make it if missing."""
     tree, key = tree_of(root, name), method._p_oid.hex()
     if key not in tree:
         tree[key] = PersistentMapping()

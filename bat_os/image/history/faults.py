@@ -57,7 +57,7 @@ class Fault:
 def fault_of(
     target: str, selector: str, source: str, arguments: Any, error: CellError
 ) -> Fault | None:
-    """Return what to note of a failed call, or None if the method is not to blame."""
+    """Return the fault of a failed call, or None if the method is not to blame."""
     kind = error.details.get("kind", "")
     if kind not in COUNTED:
         return None
