@@ -104,11 +104,11 @@ def open_brief(
     sha256 = brief_digest(brief)
     if known := id_of(root, key):
         slots = stored(root, known).slots
-        may_pass = _may_pass(slots)
-        is_asked_again = may_pass and asked and slots.get("asked") == asked
+        passes = may_pass(slots["answer"])
+        is_asked_again = passes and asked and slots.get("asked") == asked
         if slots["sha256"] != sha256 and not is_asked_again:
             raise KeyReusedError(f"the key {key!r} was used for another brief")
-        if not may_pass:
+        if not passes:
             return read(root, known)
     obj = UvmObject(f"{RECORD}{mission_id}")
     obj.slots = {"key": key, "sha256": sha256, **about, "attempts": 0, "answer": None}
@@ -177,13 +177,12 @@ def id_of(root: Mapping[str, Any], key: str) -> str:
 def has_answer(root: Mapping[str, Any], key: str) -> bool:
     """Return whether a key has a mission whose answer counts, or will."""
     known = id_of(root, key)
-    return bool(known) and not _may_pass(stored(root, known).slots)
+    return bool(known) and not may_pass(stored(root, known).slots["answer"])
 
 
-def _may_pass(slots: Mapping[str, Any]) -> bool:
-    """Return whether a mission has failed for a reason that may pass."""
-    answer = slots["answer"] or {"type": ""}
-    return answer["type"] == "error" and bool(answer["body"].get("retryable"))
+def may_pass(answer: Mapping[str, Any] | None) -> bool:
+    """Return whether a mission has failed for a reason that may pass: the next try is another."""
+    return bool(answer and answer["type"] == "error" and answer["body"].get("retryable"))
 
 
 def unfinished(root: Mapping[str, Any]) -> list[str]:

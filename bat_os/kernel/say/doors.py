@@ -74,7 +74,7 @@ class Doors:
         hear = say if request.body.get("tokens") else None
         with self.scheduler.text_feed.listen(record.id, hear):
             answer = record.answer or await self.scheduler.result(record.id, say)
-        if unit is not None and _may_pass(answer):
+        if unit is not None and missions.may_pass(answer):
             unit.is_final = False
         return answer
 
@@ -112,9 +112,4 @@ class Doors:
                 raise interrupted(request)
             return None
         answer = record.answer or await self.scheduler.result(record.id)
-        return None if _may_pass(answer) else (record.mission.brief, answer)
-
-
-def _may_pass(answer: Mapping[str, Any]) -> bool:
-    """Return whether a mission failed for a reason that may pass: the next try is another one."""
-    return answer["type"] == "error" and bool(answer["body"].get("retryable"))
+        return None if missions.may_pass(answer) else (record.mission.brief, answer)
