@@ -107,6 +107,12 @@ class Campaign:
             )
         (self.folder / "reach.json").write_text(json.dumps({"reach": reach, "times": spent}))
 
+    def remember(self, earlier: dict[str, dict[str, Any]]) -> None:
+        """Have the test that caught a fault in an earlier run be the first."""
+        for name, verdict in earlier.items():
+            if verdict["by"] in self.reach.get(name, ()):
+                self.reach[name].sort(key=lambda test, by=verdict["by"]: test != by)
+
     def run(self) -> None:
         """Plant each fault that has no verdict yet, and check that the tests pass without it."""
         for name in WARM:
@@ -342,8 +348,10 @@ def main() -> int:
     (folder / "sample.json").write_text(json.dumps([fault.id for fault in sample], indent=1))
     campaign = Campaign(folder, sample)
     campaign.measure_reach()
+    against = _load(given.against, {}) if given.against else {}
+    campaign.remember(against)
     campaign.run()
-    return report(campaign, _load(given.against, {}) if given.against else {})
+    return report(campaign, against)
 
 
 if __name__ == "__main__":
