@@ -52,8 +52,8 @@ def places_of(home):
     groups = ("starts", "keys")
     rows = [row for group in groups for kind in LIST[group].values() for row in kind]
     found = {home / row.removeprefix("~/").replace("*", "x") for row in rows if row[0] != "/"}
-    return sorted(path / "inner" if any(path in each.parents for each in found) else path
-                  for path in found)  # fmt: skip
+    folders = {parent for path in found for parent in path.parents}
+    return sorted(path / "inner" if path in folders else path for path in found)
 
 
 def look(home):
