@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,9 @@ def test_a_module_that_is_imported_by_the_text_of_its_name_is_seen(tmp_path):
     assert not [one for one in found if not one.is_relative_to(PACKAGE)]
 
 
-IMPORTS = {path: imports_of(path) for path in MODULES}
+@cache
+def all_imports() -> dict[Path, set[Path]]:
+    return {path: imports_of(path) for path in MODULES}
 
 
 # Whose error is named to people: that of learned code; of an event; of a check of the doctor.
@@ -155,7 +158,7 @@ def test_an_error_says_what_is_wrong_and_names_no_class_of_ours(path):
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    waiting = {path: targets | imported_by_text(path) for path, targets in IMPORTS.items()}
+    waiting = {path: targets | imported_by_text(path) for path, targets in all_imports().items()}
     while leaves := [path for path, targets in waiting.items() if not targets]:
         for leaf in leaves:
             del waiting[leaf]
@@ -195,7 +198,7 @@ def test_no_two_modules_of_a_layer_have_the_same_name(layer):
 
 
 def test_a_small_module_is_one_that_several_import():
-    importers = Counter(target for targets in IMPORTS.values() for target in targets)
+    importers = Counter(target for targets in all_imports().values() for target in targets)
     assert [
         name_module(path)
         for path in MODULES
