@@ -205,6 +205,19 @@ def test_each_page_of_the_docs_is_in_the_navigation():
     ] == []
 
 
+def test_the_page_of_decisions_has_each_with_its_title_and_every_number():
+    folder = ROOT / "docs" / "decisions"
+    listed = (folder / "README.md").read_text()
+    titles = {page.name: page.read_text().splitlines()[0] for page in folder.glob("[0-9]*.md")}
+    rows = re.findall(r"^\| \[(\d+)\]\((\S+)\) \| (.+) \|$", listed, re.MULTILINE)
+    assert {name: f"# {number}. {title}" for number, name, title in rows} == titles
+    numbers = sorted(int(name[:4]) for name in titles)
+    assert [int(number) for number, _, _ in rows] == numbers
+    unused = re.search(r"^([\d, and\n]+) were never used", listed, re.MULTILINE)
+    missing = {*range(1, numbers[-1])} - {*numbers}
+    assert {*map(int, re.findall(r"\d+", unused[1]))} == missing
+
+
 def test_the_pins_of_the_site_are_those_that_the_tests_use():
     wanted = (ROOT / "deploy" / "requirements-docs.txt").read_text().splitlines()
     pins = {line for line in wanted if "==" in line}

@@ -229,9 +229,9 @@ HISTORY_VERBS: Final = (
         examples=("genesis_obj double", "forge-1"), access="past", seconds=MINUTES),
     Verb("replay", "draw a version again from its prompt, seed and sampling, and compare", (
         *_METHOD, _VERSION),
-        reply="target selector version:count same:flag sha256:sha replayed:sha source model "
+        reply="target selector version:count same:flag sha256:sha replayed:sha source diff model "
               "seconds:num",
-        note="`same`: byte for byte; `replayed`: the SHA-256 now.",
+        note="`same`: byte for byte; `replayed`: the SHA-256 now; `diff`: from what is kept.",
         on="wire", access="past", seconds=MINUTES, scope="teach"),
     Verb("versions", "list the versions of a method", _METHOD,
         reply=_VERSIONS,

@@ -8,6 +8,7 @@ serves a caller who gives the text first. Which way is right only an example can
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 from dataclasses import dataclass
 from itertools import islice, permutations
@@ -34,9 +35,9 @@ class Form:
 def adapt(source: str, selector: str, form: Form) -> str:
     """Return ``source``, a method ``selector``, in another form; "" if it does not fit.
 
-    Parameters are renamed by place; one of the same name keeps it. It does not fit if the
-    number of parameters differs, or if a new name is in use already. The one slot that it
-    keeps something in becomes the one slot that the object has.
+    Parameters are renamed by place; one of the same name keeps it, and a variable gives way to a
+    parameter. It does not fit if the number of parameters differs, or if a new name is in use
+    otherwise. The one slot that it keeps something in becomes the one slot that the object has.
     """
     parsed = parse_method(source, selector)
     if parsed is None:
@@ -49,8 +50,10 @@ def adapt(source: str, selector: str, form: Form) -> str:
         return ""
     renames = {old: new for old, new in zip(own, params, strict=False) if old != new}
     used = {node.id for node in ast.walk(method) if isinstance(node, ast.Name)} | set(own)
-    if any(new in used - set(renames) for new in renames.values()):
+    taken = used.intersection(renames.values()) - set(renames)
+    if not taken <= _variables(method) - set(own):
         return ""
+    renames |= {name: _spare(name, {*used, *params}) for name in taken}
     attributes = _fit_slots(method, selector, form)
     if attributes is None:
         return ""
@@ -59,6 +62,32 @@ def adapt(source: str, selector: str, form: Form) -> str:
     if ast.get_docstring(method) is not None:
         method.body[0] = ast.Expr(ast.Constant(form.wish))
     return unparse(tree)
+
+
+def _variables(method: ast.FunctionDef) -> set[str]:
+    """Return the names that can be changed wherever they stand in the method: its own variables."""
+    bound, fixed = set[str](), set(dir(builtins))
+    for node in ast.walk(method):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()):
+                bound.add(name)
+            case ast.keyword(arg=str(name)) | ast.ExceptHandler(name=str(name)):
+                fixed.add(name)
+            case ast.alias(name=name, asname=other):
+                fixed.add(other or name)
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                fixed.update(names)
+            case ast.FunctionDef(name=name):
+                fixed.add(name)
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                fixed.add(name)
+    return bound - fixed
+
+
+def _spare(name: str, used: Collection[str]) -> str:
+    while name in used:
+        name += "_"
+    return name
 
 
 def _fit_slots(method: ast.FunctionDef, selector: str, form: Form) -> dict[str, str] | None:

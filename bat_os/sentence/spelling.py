@@ -5,7 +5,8 @@
 A word counts as known if commands use it, if any language has it in a table, or, in English, if it
 is in ``languages/words.en.txt``. Any other word becomes the nearest word of the commands: one
 error apart, or two from seven letters on; of several, the one that commands use most. Exchanged
-neighbours are one error, and the first letter is seldom wrong.
+neighbours are one error, and the first letter is seldom wrong. "Gist" is no "gift": of four
+letters, no wrong one is put right.
 
 Nothing is changed in quotes, behind a colon, in paths, addresses and names, in words with digits,
 or with a capital inside of the sentence. A sentence keeps what was typed beside the correction:
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from bat_os.sentence.reading import Sentence
 
 LONG: Final = 7  # letters from which two errors are forgiven
-SHORT: Final = 4  # letters below which only exchanged neighbours and frequent words are corrected
+# Letters below which only exchanged neighbours and frequent words are corrected. Of just as many, a
+# wrong letter says nothing: half of the words in the English list are as near to a command's.
+SHORT: Final = 4
 FREQUENT: Final = 15  # wordings and forms that have a word which a short one may be meant for
 # What an error costs; any other costs 1.
 EXCHANGED: Final = 0.5  # two neighbours
@@ -181,7 +184,7 @@ class Vocabulary:
                 or (low[0] != word[0] and cost not in (EXCHANGED, MISSING))
                 or (errors > 1 and len(low) < LONG and len(word) <= LONG)
                 or (len(low) < SHORT and not self._is_frequent(low, word, cost))
-                or (not listed and len(low) == FOREIGN and cost >= 1)
+                or (cost >= 1 and len(low) == (SHORT if listed else FOREIGN))
             ):
                 continue
             found.append((cost + (low[0] != word[0]), -self.counts[word], word))

@@ -28,6 +28,18 @@ def test_it_does_not_fit_other_counts_or_names_that_are_taken(params):
     assert adapt(SOURCE, "add_all", Form("total", params, "x")) == ""
 
 
+def test_a_variable_gives_way_to_a_parameter_and_all_else_keeps_its_name():
+    source = "def f(self, number):\n    n, n_ = 0, 1\n    return [n + n_ for _ in range(number)]\n"
+    text = adapt(source, "f", Form("g", ["n"], "x"))
+    assert "n__, n_ = (0, 1)" in text
+    assert "[n__ + n_ for _ in range(n)]" in text
+    for body in ("[sum for sum in number] and sum(number)", "dict(n=[n for n in number])"):
+        taken = "sum" if "sum" in body else "n"
+        assert (
+            adapt(f"def f(self, number):\n    return {body}\n", "f", Form("g", [taken], "x")) == ""
+        )
+
+
 def test_a_call_of_itself_follows_the_new_name():
     source = "def f(self, n):\n    return 1 if n < 2 else n * self.f(n - 1)\n"
     assert "self.g(m - 1)" in adapt(source, "f", Form("g", ["m"], "x"))

@@ -35,6 +35,9 @@ def meant(text, hint=""):
         ("wendsday", "wednesday"),
         ("squareroot", "square root"),
         ("wahts", "what is"),
+        ("tiem", "time"),
+        ("lst", "list"),
+        ("tripple", "triple"),
     ],
 )
 def test_a_misspelt_word_becomes_a_word_of_the_commands(wrong, right):
@@ -42,7 +45,11 @@ def test_a_misspelt_word_becomes_a_word_of_the_commands(wrong, right):
 
 
 @pytest.mark.parametrize(
-    "word", ["sister", "milk", "house", "quinoa", "parsnips", "frobnicate", "zorkmid", "sortiere"]
+    "word",
+    [
+        *("sister", "milk", "house", "quinoa", "parsnips", "frobnicate", "zorkmid", "sortiere"),
+        *("gist", "quip", "jist"),
+    ],
 )
 def test_a_word_that_may_be_right_stays(word):
     assert correct(word, "en") == word

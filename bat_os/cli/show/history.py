@@ -87,6 +87,7 @@ def explain(body: Mapping[str, Any]) -> Iterator[str]:
         how = "byte for byte the same" if again["same"] else "NOT THE SAME"
         yield ""
         yield translate(f"replayed with {again['model']} in {again['seconds']} s: {how}")
+        yield from (f"  {line}" for line in again["diff"].splitlines())
 
 
 def _explain_adapter(body: Mapping[str, Any]) -> Iterator[str]:

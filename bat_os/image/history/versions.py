@@ -119,15 +119,19 @@ def compare(obj: UvmObject, selector: str, one: int, other: int) -> dict[str, An
     """Return what changed in the source between two versions, as a unified diff."""
     _, method = locate(obj, selector)
     old, new = version_of(method, one), version_of(method, other)
-    lines = difflib.unified_diff(
-        old.source.splitlines(),
-        new.source.splitlines(),
-        f"{selector}, version {old.number}",
-        f"{selector}, version {new.number}",
-        lineterm="",
-    )
+    names = f"{selector}, version {old.number}", f"{selector}, version {new.number}"
     same = old.sha256 == new.sha256
-    return {"selector": selector, "same": same, "diff": "\n".join(lines)}
+    return {"selector": selector, "same": same, "diff": diff_of((old.source, new.source), names)}
+
+
+def diff_of(sources: tuple[str, str], names: tuple[str, str]) -> str:
+    r"""Return what differs between two sources, as a unified diff; "" if no byte does.
+
+    >>> diff_of(("a", "a\n"), ("kept", "drawn")).splitlines()[-1]
+    '+'
+    """
+    one, other = (source.split("\n") for source in sources)
+    return "\n".join(difflib.unified_diff(one, other, *names, lineterm=""))
 
 
 def install(root: Root, holder: UvmObject, skill: Skill) -> int:

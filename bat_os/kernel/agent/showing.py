@@ -16,7 +16,7 @@ from bat_os.kernel.agent.choosing import things_in
 from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bat_os.core.brief import Brief
     from bat_os.sentence.reading import Sentence
@@ -48,12 +48,21 @@ def show_step(step: Mapping[str, Any]) -> str:
 
 def ask_step(step: Mapping[str, Any]) -> str:
     """Return a step as a question for leave shows it: nothing that is agreed to is hidden."""
-    return f"{step['tool']}({', '.join(map(show_asked, _args(step)))})"
+    return f"{step['tool']}({', '.join(_named(step, show_asked))})"
 
 
 def spell_step(step: Mapping[str, Any]) -> str:
     """Return all of a step, however long it is."""
-    return show_control(f"{step['tool']}({', '.join(map(repr, _args(step)))})")
+    return show_control(f"{step['tool']}({', '.join(_named(step, repr))})")
+
+
+def _named(step: Mapping[str, Any], show: Callable[[Any], str]) -> list[str]:
+    """Return the arguments with the names of their parameters, where the step has them."""
+    values = [show(value) for value in _args(step)]
+    names = step.get("names") or []
+    if len(names) != len(values):  # a step that an earlier program has stored
+        return values
+    return [f"{name}={value}" for name, value in zip(names, values, strict=True)]
 
 
 def _args(step: Mapping[str, Any]) -> list[Any]:

@@ -201,10 +201,12 @@ class Toolbox:
         # Messages take their arguments in order: what stands before a given one is given, too.
         last = max((tool.takes.index(each) for each in given), default=-1)
         empty = None if tool.driver == "mcp" else ""
+        taken = tool.takes[: last + 1]
+        named = {"names": [*taken]} if tool.changes else {}  # for the question for leave
         return {
             "tool": tool.name, "oid": grant.oid, "slot": tool.slots.get(grant.oid, ""),
             "selector": tool.selector, "changes": tool.changes,
-            "args": [given.get(each, empty) for each in tool.takes[: last + 1]],
+            "args": [given.get(each, empty) for each in taken], **named,
         }  # fmt: skip
 
     def grant_for(self, tool: Tool, args: Mapping[str, Any]) -> Grant:

@@ -2,6 +2,10 @@
 
     the last missions, the examples and kept calls of their methods ──→ answers, twice ──→ worse?
 
+Both sides have the same seed, the same clock and the data of today. Without a change, the methods
+of the day on which a call was answered are the other side: what they answer today as those of now
+do is otherwise by the clock or by changed data, and no difference.
+
 No model is asked, and nothing of it stays. A fork has no ways into the world, so a call that needs
 one fails on both sides, and comes out equal.
 """
@@ -23,14 +27,15 @@ from bat_os.image.history import entries, versions
 from bat_os.image.history.entries import REHEARSAL
 from bat_os.image.history.golden import calls_in, shown_in
 from bat_os.image.history.moments import survey
-from bat_os.image.objects import examples_of, find, ref_of
-from bat_os.kernel.learning.trial import ITS_FAULT, try_turn
+from bat_os.image.objects import Method, examples_of, find, ref_of
+from bat_os.kernel.learning.trial import ITS_FAULT, SEED, try_turn
+from bat_os.kernel.reach import Answers
 from bat_os.kernel.verbs.moments import on_a_fork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 
-    from bat_os.image.objects import Method, UvmObject
+    from bat_os.image.objects import MethodVersion, UvmObject
     from bat_os.kernel.context import KernelContext
 
     Root = MutableMapping[str, Any]
@@ -50,6 +55,7 @@ class Known:
     brief: Brief
     answer: Any  # as clients get it
     mission: str  # in which it was asked, or its method was learned; "" for none
+    at: float  # unix time: the methods of then answered it
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,13 @@ async def replay(
         CellUnavailableError: No learned code can run on this machine.
     """
     known = [*also, *await survey(mind.image, read_known, note="look for what was answered")]
-    found = []
+    found, clock = [], time.time()
     async with on_a_fork(mind) as now, on_a_fork(mind) as there:
         if change is not None:
             await change(there)
+        compare = _compare_with_then if change is None else _compare_with_change
         for done, one in enumerate(known, 1):
-            found.append(await _compare(now, there if change is not None else None, one))
+            found.append(await compare(now, there, one, clock))
             tell(Counted(f"{done} of {len(known)} calls", done, len(known)))
     return found
 
@@ -126,25 +133,55 @@ def worse(found: Sequence[Outcome]) -> list[Outcome]:
     return [one for one in found if one.verdict == WORSE]
 
 
-async def _compare(now: KernelContext, there: KernelContext | None, known: Known) -> Outcome:
-    recorded = meaning(known.answer), preview(known.answer)
-    before = await _answer(now, known.brief)
-    if there is None:
-        before, after = recorded, before
-    else:
-        after = await _answer(there, known.brief)
-    verdict = weigh(before[0] == recorded[0], after[0] == recorded[0])
-    if verdict != EQUAL and (await _answer(now, known.brief))[0] != (before if there else after)[0]:
-        verdict = EQUAL  # by chance, or by the clock
+async def _compare_with_change(
+    now: KernelContext, there: KernelContext, known: Known, clock: float
+) -> Outcome:
+    before = await _answer(now, known.brief, clock)
+    after = await _answer(there, known.brief, clock)
+    right = meaning(known.answer)
+    verdict = weigh(before[0] == right, after[0] == right)
+    if verdict != EQUAL and await _is_by_chance(now, known.brief, clock, before[0]):
+        verdict = EQUAL
     return Outcome(known, before[1], after[1], verdict)
 
 
-async def _answer(there: KernelContext, brief: Brief) -> tuple[str, str]:
+async def _compare_with_then(
+    now: KernelContext, there: KernelContext, known: Known, clock: float
+) -> Outcome:
+    after = await _answer(now, known.brief, clock)
+    verdict = weigh(before=True, after=after[0] == meaning(known.answer))
+    if verdict != EQUAL:
+        await there.image.transact(lambda root: _go_back(root, known.at), note="methods of then")
+        then = await _answer(there, known.brief, clock)
+        if then[0] == after[0] or await _is_by_chance(now, known.brief, clock, after[0]):
+            verdict = EQUAL
+    return Outcome(known, preview(known.answer), after[1], verdict)
+
+
+def _go_back(root: Root, at: float) -> None:
+    """Make the methods current that were there at a moment."""
+    for obj in root["objects"].values():
+        for method in obj.slots.values():
+            if isinstance(method, Method) and method.versions:
+                known = [one for one in method.versions if _created(one) <= at]
+                if method.current != len(known) - 1:
+                    method.current = len(known) - 1
+
+
+async def _is_by_chance(mind: KernelContext, brief: Brief, clock: float, answered: str) -> bool:
+    return (await _answer(mind, brief, clock, SEED + 1))[0] != answered
+
+
+async def _answer(
+    there: KernelContext, brief: Brief, clock: float, seed: int = SEED
+) -> tuple[str, str]:
     """Return (meaning of what a message is answered with, the same in short)."""
+    given = Answers(seed=seed, now=clock)
     try:
-        value = to_wire((await try_turn(there.image, there.cell, brief, None, there)).value)
+        answer = await try_turn(there.image, there.cell, brief, None, there, given)
     except _FAILS as error:
         return "", f"fails: {error.code}"
+    value = to_wire(answer.value)
     return meaning(value), preview(value)
 
 
@@ -162,9 +199,10 @@ def read_known(root: Root) -> list[Known]:
 
 def read_calls(root: Root, holder: UvmObject, method: Method, number: int) -> list[Known]:
     """Return the kept calls of a version, with what it answered."""
-    mission = str(method.versions[number - 1].provenance.get("mission", ""))
+    version = method.versions[number - 1]
+    mission, at = str(version.provenance.get("mission", "")), _created(version)
     return [
-        Known(_brief(holder, method, args, kwargs), to_wire(result), mission)
+        Known(_brief(holder, method, args, kwargs), to_wire(result), mission, at)
         for args, kwargs, result in calls_in(shown_in(root, method, number))
     ]
 
@@ -172,9 +210,9 @@ def read_calls(root: Root, holder: UvmObject, method: Method, number: int) -> li
 def _of_methods(root: Root) -> Iterator[Known]:
     learned = sorted(entries.learned(root), key=lambda pair: _mission_of(pair[1]), reverse=True)
     for holder, method in learned[:MAX_OWN]:
-        mission = _mission_of(method)
+        mission, at = _mission_of(method), _created(method.versions[method.current])
         for args, kwargs, result in _calls_of(root, method):
-            yield Known(_brief(holder, method, args, kwargs), to_wire(result), mission)
+            yield Known(_brief(holder, method, args, kwargs), to_wire(result), mission, at)
 
 
 def _calls_of(root: Root, method: Method) -> Iterator[tuple[Any, Mapping[str, Any], Any]]:
@@ -207,4 +245,18 @@ def _of_missions(root: Root) -> Iterator[Known]:
             continue
         if "result" in answer["body"] and not answer["body"].get("effects"):
             brief = Brief(asked.target, asked.selector, asked.args, asked.kwargs)
-            yield Known(brief, answer["body"]["result"], mission_id)
+            at = max(record.accepted, _learned_at(root, brief, mission_id))
+            yield Known(brief, answer["body"]["result"], mission_id, at)
+
+
+def _learned_at(root: Root, brief: Brief, mission: str) -> float:
+    """Return when the mission's method was made, which is after the mission began; else 0."""
+    obj = root["objects"].get(brief.target)
+    method = obj.slots.get(brief.selector) if obj is not None else None
+    versions = method.versions if isinstance(method, Method) else ()
+    made = (one for one in versions if one.provenance.get("mission") == mission)
+    return max(map(_created, made), default=0.0)
+
+
+def _created(version: MethodVersion) -> float:
+    return float(version.provenance.get("created", 0.0))

@@ -100,7 +100,7 @@ def _take(
     """Return what is dropped, what takes the rest back, and the texts of what stays."""
     dropped, undoing, left = list[Effect](), list[Effect](), list[str]()
     for effect in found:
-        if effect.state in (STAGED, HELD) and not effect.attempts:
+        if is_droppable(effect):
             dropped.append(outbox.drop(root, effect.number, now))
         elif effect.state in (FAILED, DROPPED):
             continue  # it left nothing
@@ -128,6 +128,11 @@ async def undo_effect(mind: KernelContext, number: int) -> Effect:
 def can_undo(mind: KernelContext, effect: Effect) -> bool:
     """Return whether an effect that was done could be taken back."""
     return effect.state == DONE and _undoing(mind, effect, 0.0) is not None
+
+
+def is_droppable(effect: Effect) -> bool:
+    """Return whether an effect was not begun, and can be dropped."""
+    return effect.state in (STAGED, HELD) and not effect.attempts
 
 
 def _undoing(mind: KernelContext, effect: Effect, now: float) -> Effect | None:

@@ -35,7 +35,7 @@ from bat_os.core.packet import CognitiveStatePacket, Stage
 from bat_os.core.prompts import FENCE_STOP, STOP, Plan, ask_again, ask_method, read_method
 from bat_os.errors import ModelOutputError
 from bat_os.image.history.entries import is_sound
-from bat_os.kernel.learning.likeness import Written, weigh, weight_of
+from bat_os.kernel.learning.likeness import Written, read_as_said, weigh, weight_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
 from bat_os.method.adapt import adapt, rebind_arguments
@@ -59,6 +59,7 @@ POOL: Final = 48  # functions of each kind that are tried on the examples
 TRIALS: Final = 240
 ENOUGH: Final = 3
 PLAIN: Final = 3.0  # bits of a program by example that anybody may mean
+_LIBRARY: Final = "seed:"  # so begin the documents of its functions
 INDUCED: Final = "examples"  # what a program by example is known from
 STAGE_SECONDS: Final = 60.0  # for one stage of a cascade, waiting included
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
@@ -243,6 +244,11 @@ class Synthesis:
         drafts: list[Draft] = []
         written = [Written(known.wish, known.line) for known in similar]
         chances = await weigh(self._context, self._brief, written)
+        said = await read_as_said(self._context, self._brief)
+        chances = [
+            said.get(known.selector, chance) if known.doc_id.startswith(_LIBRARY) else chance
+            for chance, known in zip(chances, similar, strict=True)
+        ]
         ranked = sorted(zip(chances, similar, strict=True), key=lambda pair: -pair[0])
         for chance, known in ranked:
             weight = weight_of(chance)

@@ -22,7 +22,7 @@ from bat_os.kernel.agent.deciding import may_decide
 from bat_os.kernel.agent.planning import speaks_of_many
 from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.agent.tools import keep_example, open_toolbox
-from bat_os.kernel.effects.account import settled
+from bat_os.kernel.effects.account import can_undo, is_droppable, settled
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.naming import find_named
 from bat_os.kernel.say.leave import LET_THROUGH, labelled
@@ -78,7 +78,10 @@ async def by_tools(
 
 
 async def with_undo(mind: KernelContext, reply: Mapping[str, Any], answer: Answer) -> Answer:
-    """Return the answer of a mission with what its steps have done outside, for ``undo``."""
+    """Return the answer of a mission with what its steps have done outside, for ``undo``.
+
+    It is offered if one of them at least can be taken back.
+    """
     mission_id = str(reply["body"].get("brief_id", ""))
     done = await mind.image.transact(
         lambda root: [each.number for each in outbox.of_run(root, mission_id, steps=True)],
@@ -86,8 +89,10 @@ async def with_undo(mind: KernelContext, reply: Mapping[str, Any], answer: Answe
     )
     if not done or answer.kind == "asked":
         return answer
-    await settled(mind, done)
-    return replace(answer, undo=UNDO, memory={**answer.memory, "effects": done})
+    effects = await settled(mind, done)
+    can = any(is_droppable(each) or can_undo(mind, each) for each in effects)
+    memory = {**answer.memory, "effects": done}
+    return replace(answer, undo=UNDO if can else "", memory=memory)
 
 
 async def _ask_more(

@@ -362,16 +362,19 @@ async def replay(mind: KernelContext, request: Request, say: Say) -> dict[str, A
 
     Returns:
         ``version``, ``same`` (byte for byte), ``sha256`` as recorded, ``replayed`` (SHA-256 of
-        what came out), ``source`` that came out, ``model``, ``seconds``.
+        what came out), ``source`` that came out, ``diff`` from what is kept to that, ``model``,
+        ``seconds``.
     """
     number = request.body["version"]
 
-    def read(root: Root) -> tuple[int, str, Mapping[str, Any]]:
+    def read(root: Root) -> tuple[int, str, str, Mapping[str, Any]]:
         _, method = versions.locate(find(root, request.target), request.selector)
         version = versions.version_of(method, number)
-        return version.number, version.sha256, version.provenance
+        return version.number, version.source, version.sha256, version.provenance
 
-    number, sha256, origin = await mind.image.transact(read, note=f"read {request.selector}"[:70])
+    number, kept, sha256, origin = await mind.image.transact(
+        read, note=f"read {request.selector}"[:70]
+    )
     if not origin.get("drawn"):
         parent = origin.get("adapted_from")
         by = f"adapted from {parent}" if parent else "not recorded"
@@ -388,6 +391,7 @@ async def replay(mind: KernelContext, request: Request, say: Say) -> dict[str, A
         "sha256": sha256,
         "replayed": digest(source),
         "source": source,
+        "diff": versions.diff_of((kept, source), (f"version {number}", "drawn again")),
         "model": origin["model"],
         "seconds": round(time.monotonic() - started, 3),
     }

@@ -161,7 +161,7 @@ async def test_an_effect_waits_for_a_yes_to_exactly_that(works, mind, driver):
     wish = "send 'hello' to /x"
     record = await works(wish, step("append", path="/x", text="hello"), args=("hello", "/x"))
     details = record.answer["body"]["details"]
-    assert details["effect"]["text"] == "files.append('/x', 'hello')"
+    assert details["effect"]["text"] == "files.append(path='/x', text='hello')"
     assert driver.done == []
 
     class Resuming:

@@ -122,6 +122,24 @@ async def test_what_is_answered_by_chance_is_not_worse(mind, model, canary):
     assert (await canary("genesis_obj", "roll", "1"))["worse"] == []
 
 
+async def test_changed_data_is_no_difference_and_a_changed_method_is(mind, model, canary):
+    async def put(slot, value):
+        brief = Brief("genesis_obj", "setSlot", (slot, value))
+        await take_turn(mind.image, mind.cell, brief)
+
+    await put("total", 1)
+    await teach(mind, "rest", "    return self.total - n")
+    await teach(mind, "left", "    return self.rest(n) + self.total")
+    assert (await take_turn(mind.image, mind.cell, Brief("genesis_obj", "left", (1,)))).value == 1
+    await flush(mind.image)
+    await put("total", 5)
+    told = await canary()
+    assert (told["worse"], told["equal"]) == ([], told["replayed"])
+    await teach(mind, "rest", "    return n")
+    (row,) = (await canary())["worse"]
+    assert (row["what"], row["known"], row["after"]) == ("genesis_obj.left(1)", "1", "6")
+
+
 async def test_a_prompt_that_writes_worse_is_reported_with_the_wish_and_set_nowhere(
     mind, model, canary, learned, latest
 ):

@@ -2,9 +2,21 @@
 
 import pytest
 
+from bat_os.app.library import load_library, load_seeds
 from bat_os.core.brief import Brief
-from bat_os.kernel.learning.likeness import NEVER, OPEN, REUSE, Written, weigh, weight_of
-from tests.kernel.minds import make_mind
+from bat_os.engines.scripted import ScriptedEngine
+from bat_os.kernel.learning.cycle import CognitiveCycle
+from bat_os.kernel.learning.likeness import (
+    NEVER,
+    OPEN,
+    REUSE,
+    Written,
+    read_as_said,
+    weigh,
+    weight_of,
+)
+from bat_os.sentence.grammar import wish_in_name
+from tests.kernel.minds import make_mind, open_mission, script
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 LINE = "def known(self, {}):"
@@ -103,3 +115,24 @@ async def test_the_less_likely_a_function_is_meant_the_less_it_counts():
     assert weights[2] < 5 / 8  # it cannot outvote the other candidates alone
     assert weights[-1] == 0
     assert weight_of(NEVER / 2) is None
+
+
+async def test_a_message_that_names_a_function_of_the_library_needs_no_model(image, cell, minilm):
+    model = ScriptedEngine(script(" return 0"))
+    mind = make_mind(image, cell, None, engine=model, embedder=minilm)
+    await load_library(mind)
+    await load_seeds(mind)
+    cycle = CognitiveCycle(mind, lambda *_: None)
+    answer = await cycle.run(await open_mission(image, "calculate_fibonacci", kwargs={"n": 10}))
+    assert (answer["body"]["result"], answer["body"]["status"]) == (55, "provisional")
+    order = "teach_yourself_to_greet"
+    answer = await cycle.run(await open_mission(image, order, text=wish_in_name(order)))
+    assert answer["body"]["result"].startswith("Good ")
+    assert model.prompts == []
+    for message in (
+        Brief("genesis_obj", "prepare_everything", (10,)),
+        Brief("genesis_obj", "calculate_fibonacci", (10, 3)),  # a value would be left
+        Brief("genesis_obj", "calculate_fibonacci", (10,), text="Calculate the Fibonacci word."),
+        Brief("genesis_obj", "calculate_fibonacci", ({"n": 10},)),
+    ):
+        assert await read_as_said(mind, message) == {}

@@ -259,3 +259,17 @@ class TestAbleModels:
         assert not (notes / "todo.md").read_text().endswith("eggs\n")
         assert "plan.md" in back["text"].partition("cannot")[2]
         assert (notes / "plan.md").read_text() == "someone else was here\n"
+
+    async def test_undo_is_not_offered_where_no_step_can_be_taken_back(
+        self, said, notes, mind, writes, monkeypatch
+    ):
+        monkeypatch.setattr(Files, "undoing", lambda *_: None)  # as of what was sent away
+        mind.abilities["ALFRED"] = Ability(tools=1.0)
+        await said(f"you may change {notes}")
+        step = {"tool": "files.append", "args": {"path": f"{notes}/todo.md", "text": "eggs"}}
+        writes.lines = [step, {"answer": "eggs"}]
+        asked = await said(f"{notes}/todo.md lacks the word eggs, see to it")
+        assert (asked["kind"], asked["needs"]) == ("asked", "grant"), asked
+        told = await said("1")
+        assert (told["value"], told["undo"]) == ("eggs", ""), told
+        assert "cannot" in (await said("undo that"))["text"]

@@ -34,7 +34,7 @@ async def test_a_learned_method_comes_out_again_byte_for_byte(mind, learned, ask
     before = await latest()
     told = await ask("replay", "double")
     why = await ask("why", "double")
-    assert (told["same"], told["source"]) == (True, why["source"])
+    assert (told["same"], told["source"], told["diff"]) == (True, why["source"], "")
     assert told["replayed"] == told["sha256"] == why["sha256"] == digest(told["source"])
     drawn = why["drawn"]
     assert drawn["prompts"][drawn["batch"][drawn["place"]]]["prefill"].startswith("```python")
@@ -47,7 +47,11 @@ async def test_a_replay_that_comes_out_otherwise_says_so(mind, learned, ask):
     sampling = (await ask("why", "double"))["drawn"]["sampling"]
     drawn = (await ask("why", "double"))["drawn"] | {"sampling": sampling | {"max_tokens": 1}}
     await forge(mind, drawn=drawn)
-    assert (await ask("replay", "double"))["same"] is False
+    told = await ask("replay", "double")
+    assert told["same"] is False
+    kept = (await ask("why", "double"))["source"].splitlines()
+    assert told["diff"].splitlines()[:2] == ["--- version 1", "+++ drawn again"]
+    assert f"-{kept[-1]}" in told["diff"].splitlines()
 
 
 async def test_a_forged_prompt_or_another_model_is_refused(mind, learned, ask):
