@@ -139,7 +139,7 @@ def show(body: Mapping[str, Any], screen: Screen) -> None:
         if overruled := body.get("overruled"):
             screen.note(f"but {overruled} counts more than {FILE}; start without it", "yellow")
         elif not body["restarted"]:
-            screen.note("the daemon uses it from its next start on (./run.sh stop, ./run.sh start)")
+            screen.note("the daemon uses it from its next start on (./run.sh restart)")
 
 
 def _name_choice(offer: Mapping[str, Any]) -> str:
