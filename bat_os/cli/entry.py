@@ -95,6 +95,8 @@ def _carry_out_command(setup: Setup, root: Path, command: str, options: list[str
     _complete(setup, "tests" if command == "test" else "first", root)
     if command == "test":
         return _become([str(setup.python), str(root / "tests" / "check.py"), *options])
+    if command == "restart":
+        return _become([*script_command("min_watchdog_service.py", setup.python, root), command])
     return _ensure_running(setup, root)
 
 

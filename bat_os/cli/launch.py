@@ -1,8 +1,8 @@
 """What the words after run.sh or puter.bat mean. Standard library only: set-up asks this first.
 
-    start status stop test     done by the launcher itself, where nothing else is said
-    list, inspect robot_obj    a verb of batos, where the line begins with its name
-    anything else              a wish, for the client
+    start restart status stop test  done by the launcher itself, where nothing else is said
+    list, inspect robot_obj         a verb of batos, where the line begins with its name
+    anything else                   a wish, for the client
 
 A verb that takes no words begins a wish all the same where words follow: "list the planets".
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bat_os.core.fields import Field
 
-COMMANDS: Final = ("start", "status", "stop", "test")
+COMMANDS: Final = ("start", "restart", "status", "stop", "test")
 WITH_WORDS: Final = frozenset(
     verb.name for verb in VERBS.values() if any(field.word[:1].isalpha() for field in verb.fields)
 )
@@ -39,6 +39,7 @@ HELP: Final = """BAT OS: a living image for local AI.
   {me} --plain                 no colours, nothing redrawn: for screen readers
   {me} open                    start it, and open its page in the browser
   {me} start                   start it and open nothing
+  {me} restart                 start it anew; nothing is lost
   {me} status                  say what runs
   {me} stop                    stop it
   {me} VERB ...                what batos VERB does: list, doctor, inspect OBJECT ...

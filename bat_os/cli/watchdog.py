@@ -1,4 +1,4 @@
-"""The watchdog's command line: run, start, stop, status.
+"""The watchdog's command line: run, start, restart, stop, status.
 
 ``run`` is the watchdog. ``start`` spawns a ``run`` that outlives its terminal. They communicate
 through the home directory: the lock says whether a watchdog runs, ``status.json`` what it does.
@@ -57,6 +57,7 @@ VERBS: Final = """
 verbs:
   run     watch the daemon in the foreground, until Ctrl+C or SIGTERM (the default)
   start   the same in the background; does nothing if it runs already
+  restart start the daemon anew, and wait until it is ready; starts it if it does not run
   stop    stop the daemon and the watchdog
   status  say whether they run; exit status 0 if they do, 3 if not
 
@@ -91,6 +92,8 @@ def _main(argv: Sequence[str] | None) -> int:
 def _carry_out(home: Home, options: argparse.Namespace) -> int:
     if options.verb == "start":
         return start(home, options.max_restarts, wait=options.wait)
+    if options.verb == "restart":
+        return restart(home, options.max_restarts)
     if options.verb == "stop":
         return stop(home)
     if options.verb == "status":
@@ -109,8 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         "verb",
         nargs="?",
         default="run",
-        choices=("run", "start", "stop", "status"),
-        metavar="run|start|stop|status",
+        choices=("run", "start", "restart", "stop", "status"),
+        metavar="run|start|restart|stop|status",
         help="what to do",
     )
     parser.add_argument("--home", type=Path, help="home directory (default: $BATOS_HOME, or data)")
@@ -216,8 +219,13 @@ def _spawn(home: Home, max_restarts: int) -> subprocess.Popen[bytes]:
         )
 
 
-async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *, wait: bool) -> int:
-    """Return 0 when the kernel is ready (or without ``wait`` the watchdog up), else 1."""
+async def _await_kernel(
+    home: Home, watchdog: subprocess.Popen[bytes] | None, *, wait: bool, ended: str = ""
+) -> int:
+    """Return 0 when the kernel is ready (or without ``wait`` the watchdog up), else 1.
+
+    The kernel of the boot ``ended`` does not count: another one follows it.
+    """
     progress = Progress()
     answered = moved = time.monotonic()
     while not _has_ended(home, watchdog):
@@ -226,6 +234,8 @@ async def _await_kernel(home: Home, watchdog: subprocess.Popen[bytes] | None, *,
             progress.say(f"The watchdog is running (process {status.watchdog_pid}).")
             return 0
         health = await _ask_health(home) if wait else {}
+        if ended and health.get("boot") == ended:
+            health = {}
         if health.get("ready") or health.get("problem"):
             problem = health.get("problem")
             doubt = f" but limited: {problem}" if problem else "."
@@ -329,8 +339,26 @@ def stop(home: Home) -> int:
     return 0
 
 
-async def _ask_shutdown(home: Home) -> bool:
-    """Return True if the kernel accepted the request to stop.
+def restart(home: Home, max_restarts: int) -> int:
+    """Start the kernel anew; return 0 when it is ready. The watchdog stays, where it can.
+
+    So one that a service manager watches stays its child. A kernel that does not answer is stopped
+    with its watchdog.
+    """
+    if not is_held(home.lock):
+        return start(home, max_restarts, wait=True)
+    before = str(asyncio.run(_ask_health(home)).get("boot", ""))
+    if before and asyncio.run(_ask_shutdown(home, restart=True)):
+        try:
+            return asyncio.run(_await_kernel(home, None, wait=True, ended=before))
+        except KeyboardInterrupt:
+            print(translate("\nStopped waiting; the watchdog still runs."), file=sys.stderr)
+            return 130
+    return stop(home) or start(home, max_restarts, wait=True)
+
+
+async def _ask_shutdown(home: Home, *, restart: bool = False) -> bool:
+    """Return True if the kernel accepted the request to stop, or to be started anew.
 
     Its answer may be lost if it stops at once, so the lock is watched too.
     """
@@ -340,7 +368,8 @@ async def _ask_shutdown(home: Home) -> bool:
 
     try:
         async with KernelClient.at(home.path) as kernel:
-            request = asyncio.create_task(kernel.request("shutdown", timeout=2.0))
+            body = {"restart": restart}
+            request = asyncio.create_task(kernel.request("shutdown", timeout=2.0, body=body))
             while not request.done() and is_held(home.lock):
                 await asyncio.wait((request,), timeout=LOOK)
             if not request.done():

@@ -2,7 +2,7 @@
 
 Those on the wire are not on the command line: there a person sees the same through ``list``,
 ``history``, ``ask`` and ``find``. ``mcp``, ``licences``, ``report``,
-``cluster``, ``uninstall`` and ``update`` are on it alone.
+``cluster``, ``restart``, ``uninstall`` and ``update`` are on it alone.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ PROGRAM_VERBS: Final = (
         Field("input", "list", f"1 to {MAX_TEXTS} texts", required=True),),
         reply="model vectors:list tokens:count",
         on="wire", access="reads", seconds=60, scope="send"),
+    Verb("restart", "start the kernel anew, and say when it is ready; nothing is lost",
+        reply="restarted:flag exit_status:count",
+        examples=("",), on="command line"),
     Verb("uninstall", "stop, remove the service, and say what stays and where", (
         Field("data", "flag", "delete all data of the home, too; asks twice", "--data"),),
         reply="stopped:flag service stays:[what where size:count remove] deleted:texts "

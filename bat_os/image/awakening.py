@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 
+from bat_os.core.personas import PERSONAS
 from bat_os.errors import DamagedError
 from bat_os.image.catalog import ROOT_NAME as CATALOG
 from bat_os.image.catalog import catalog_in
@@ -71,6 +72,11 @@ def awaken(
     for obj in _prototypes(personas, primitives):
         root["objects"][obj.name] = obj
     return True
+
+
+def awakened_names() -> frozenset[str]:
+    """Return the names of the objects that an awakening makes."""
+    return frozenset(obj.name for obj in _prototypes(PERSONAS, ()))
 
 
 def _prototypes(personas: Mapping[str, Persona], primitives: Iterable[str]) -> list[UvmObject]:

@@ -12,6 +12,7 @@ what an object is for. What happens to one that holds the words depends on its c
                                              the method is unlearned; if its provenance, that
                                              loses them, and the examples that do
     anything else                            its texts lose them; a name or key that does goes
+    what the program brought                 stays: its next start would bring it again
 
 Nobody silently alters the source of a method: it would be another method.
 """
@@ -29,15 +30,17 @@ from ZODB.utils import z64
 from bat_os.core.digest import digest
 from bat_os.errors import ConflictError
 from bat_os.image import memory, missions
+from bat_os.image.awakening import awakened_names
 from bat_os.image.catalog import catalog_in
 from bat_os.image.files.pack import walk
 from bat_os.image.history import entries, marks
 from bat_os.image.history.provenance import mark_dependants
 from bat_os.image.knowledge.document import Document
 from bat_os.image.objects import Method, MethodVersion, UvmObject, connection_of
+from bat_os.image.shipped import SHIPPED, library_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
     from bat_os.core.erasing import Words
 
@@ -48,6 +51,9 @@ WHOLE: Final = frozenset(
     {"answers", "conversations", "experience", "facts", "proposals", "schedules", "talks"}
 )
 GONE: Final = "# The text of this version was erased.\n"
+BROUGHT: Final = frozenset({"codex", "seed"})  # kinds of documents
+_BROUGHT_SLOTS: Final = frozenset({"about", "codex", "does", "role"})
+STAYS: Final = "stays: the program brings it"
 _SEGMENT: Final = "bat_os.image.knowledge.shelf.Segment"
 # The parts of a tree are objects of their own.
 _PART: Final = re.compile(r"\.([A-Z]{2})(BTree|Bucket|TreeSet|Set)\Z")
@@ -69,35 +75,60 @@ class _Reached:
 
     classes: dict[bytes, str] = field(default_factory=dict)
     holders: dict[bytes, list[bytes]] = field(default_factory=dict)  # who refers to an object
-    held: list[bytes] = field(default_factory=list)  # the objects that hold the words
+    held: dict[bytes, bytes] = field(default_factory=dict)  # the records that hold the words
 
 
-def erase_now(root: Root, words: Words) -> list[Place]:
+def find_brought(root: Root, words: Words) -> dict[bytes, bytes]:
+    """Return the records that hold the words and that the program brought, by object."""
+    eraser = _Eraser(root, words, {})
+    return {
+        oid: record
+        for oid, record in eraser.reached.held.items()
+        if (obj := eraser.load(oid)) is not None and _is_brought(root, obj, words)
+    }
+
+
+def _is_brought(root: Root, obj: Any, words: Words) -> bool:
+    if isinstance(obj, Document):
+        return obj.kind in BROUGHT
+    if isinstance(obj, MethodVersion):
+        return obj.status == SHIPPED
+    if not isinstance(obj, UvmObject) or obj.name not in awakened_names() | library_names(root):
+        return False
+    return _BROUGHT_SLOTS.issuperset(
+        slot for slot, value in obj.slots.items()
+        if words.hold(slot) or (not isinstance(value, Method) and words.in_value(value))
+    )  # fmt: skip
+
+
+def erase_now(root: Root, words: Words, stays: Mapping[bytes, bytes]) -> list[Place]:
     """Take the words out of all that the root reaches; return where they stood.
 
-    Inside ``ImageStore.transact`` only.
+    What ``stays``, by object, is only named. Inside ``ImageStore.transact`` only.
 
     Raises:
         ConflictError: A request that holds them is being worked on.
     """
-    return list(dict.fromkeys(_Eraser(root, words).run()))
+    return list(dict.fromkeys(_Eraser(root, words, stays).run()))
 
 
 class _Eraser:
     """One erasure; see ``erase_now``."""
 
-    def __init__(self, root: Root, words: Words) -> None:
+    def __init__(self, root: Root, words: Words, stays: Mapping[bytes, bytes]) -> None:
         self._root = root
         self._words = words
+        self._stays = stays
         self._jar = connection_of(root)
-        self._reached = _look(self._jar.db().storage, words)
+        self.reached = _look(self._jar.db().storage, words)
         self._keys = {
             value._p_oid: key for key, value in root.items() if getattr(value, "_p_oid", None)
         }
 
     def run(self) -> Iterator[Place]:
         """Erase, and yield where the words stood."""
-        held = [obj for oid in self._reached.held if (obj := self._load(oid)) is not None]
+        found = [obj for oid in self.reached.held if (obj := self.load(oid)) is not None]
+        held = [obj for obj in found if obj._p_oid not in self._stays]
         steps: tuple[tuple[type, Callable[[Any], Iterator[Place]]], ...] = (
             (UvmObject, self._mission),
             (UvmObject, self._object),
@@ -112,8 +143,20 @@ class _Eraser:
                     yield from step(obj)
         if held:
             catalog_in(self._root).purge()
+        for obj in found:
+            if obj._p_oid in self._stays:
+                yield Place(*self._describe(obj), STAYS)
 
-    def _load(self, oid: bytes) -> Any:
+    def _describe(self, obj: Any) -> tuple[str, str]:
+        if isinstance(obj, Document):
+            return "document", obj.doc_id
+        if isinstance(obj, UvmObject):
+            return "object", obj.name
+        method = self._holders(obj._p_oid, Method)[0]
+        return "method", f"{self._owner(method)}.{method.selector}, version {obj.number}"
+
+    def load(self, oid: bytes) -> Any:
+        """Return an object; None if this transaction does not know it."""
         try:
             obj = self._jar.get(oid)
             obj._p_activate()
@@ -199,7 +242,7 @@ class _Eraser:
         yield Place("document", doc_id, f"blanked in {count} of {len(document.passages)} passages")
 
     def _other(self, obj: Any) -> Iterator[Place]:
-        oid, cls = obj._p_oid, self._reached.classes[obj._p_oid]
+        oid, cls = obj._p_oid, self.reached.classes[obj._p_oid]
         if isinstance(obj, UvmObject | Method | MethodVersion | Document):
             return
         if cls.startswith("BTrees."):
@@ -219,7 +262,7 @@ class _Eraser:
                     yield Place("record", f"{self._name(oid)}.{key}", "blanked")
 
     def _tree(self, oid: bytes) -> Iterator[Place]:
-        tree, name = self._load(oid), self._name(oid)
+        tree, name = self.load(oid), self._name(oid)
         if tree is None:
             return
         if not hasattr(tree, "items"):  # a set, alone or of a tree
@@ -252,15 +295,15 @@ class _Eraser:
 
     def _tree_of_whole(self, oid: bytes) -> tuple[Any, str] | None:
         """Return the tree in WHOLE that an object stands in, with its name; else None."""
-        for holder in self._reached.holders.get(oid, ()):
-            if self._reached.classes[holder].startswith("BTrees."):
+        for holder in self.reached.holders.get(oid, ()):
+            if self.reached.classes[holder].startswith("BTrees."):
                 top = self._top(holder)
                 if (name := self._keys.get(top, "")) in WHOLE:
-                    return self._load(top), name
+                    return self.load(top), name
         return None
 
     def _holders(self, oid: bytes, kind: type) -> list[Any]:
-        found = map(self._load, self._reached.holders.get(oid, ()))
+        found = map(self.load, self.reached.holders.get(oid, ()))
         return [holder for holder in found if isinstance(holder, kind)]
 
     def _owner(self, method: Method) -> str:
@@ -269,13 +312,13 @@ class _Eraser:
 
     def _top(self, oid: bytes) -> bytes:
         """Return the tree that a part of a tree belongs to."""
-        classes, holders = self._reached.classes, self._reached.holders
+        classes, holders = self.reached.classes, self.reached.holders
         while (part := _PART.search(classes[oid])) is not None:
             whole = part[1] + _WHOLE_OF[part[2]]
             above = (one for one in holders.get(oid, ()) if one != oid)
             up = next((one for one in above if classes[one].endswith(f".{whole}")), None)
             # A tree of one bucket has that in its own state, so it refers to its values only.
-            if up is None or len(self._load(up).__getstate__() or ((),)) == 1:
+            if up is None or len(self.load(up).__getstate__() or ((),)) == 1:
                 break
             oid = up
         return oid
@@ -287,7 +330,7 @@ class _Eraser:
             seen.add(oid)
             if oid in self._keys:
                 return self._keys[oid]
-            oid = next(iter(self._reached.holders.get(oid, ())), z64)
+            oid = next(iter(self.reached.holders.get(oid, ())), z64)
         return "the root"
 
 
@@ -299,5 +342,5 @@ def _look(storage: Any, words: Words) -> _Reached:
             reached.holders.setdefault(other, []).append(oid)
         # A segment of an index has hashes and vectors; no text stands in it.
         if name != _SEGMENT and words.in_bytes(record):
-            reached.held.append(oid)
+            reached.held[oid] = record
     return reached

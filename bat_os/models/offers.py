@@ -149,11 +149,11 @@ def offer_server(server: FoundServer) -> Offer:
     )
 
 
-def offer_file(book: ProfileBook, file: FoundFile, bandwidth: float) -> Offer:
-    """Return the offer of a GGUF file; the image gets a copy."""
+def offer_file(book: ProfileBook, file: FoundFile, bandwidth: float, stored: str = "") -> Offer:
+    """Return the offer of a GGUF file; the image gets a copy, if it has none as ``stored``."""
     shown = re.sub(r"[^A-Za-z0-9._-]+", "-", file.name).strip("-._")[:80] or "found-model"
     # Two files may have one name, and the image keeps what it has under a name.
-    name = f"{shown}-{digest(f'{file.path}:{file.size}')[:8]}"
+    name = stored or f"{shown}-{digest(f'{file.path}:{file.size}')[:8]}"
     licence, base = file.licence or "as its file says", re.split(r"[\\/]", file.path)[-1]
     lines = [
         f"[models.{_quote(name)}]",
@@ -177,9 +177,9 @@ def offer_file(book: ProfileBook, file: FoundFile, bandwidth: float) -> Offer:
         "",
     ]
     return Offer(
-        key=file.path,
-        name=shown,
-        where="a file here",
+        key=stored or file.path,
+        name=stored or shown,
+        where="in the image" if stored else "a file here",
         download=0,
         memory=file.size + BESIDE,
         speed=bandwidth / file.size,

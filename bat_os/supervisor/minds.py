@@ -49,11 +49,12 @@ class _File(Record, frozen=True):
 
 
 def directory(environ: Mapping[str, str]) -> Path:
-    """Return the file of the directory."""
+    """Return the file of the directory; one that an earlier program made stays where it is."""
     if named := environ.get(PLACE):
         return Path(named).absolute()
-    base = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "bat-os" / "minds.json"
+    base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    place, older = (base / folder / "minds.json" for folder in ("batos", "bat-os"))
+    return older if older.exists() and not place.exists() else place
 
 
 def read_minds(path: Path) -> dict[str, Mind]:

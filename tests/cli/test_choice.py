@@ -227,6 +227,14 @@ async def test_a_file_here_is_stored_as_it_is(home, kernel, here, tmp_path):
     modes = {(home / name).stat().st_mode & 0o777 for name in (FILE, "profiles.toml")}
     assert modes == {0o600}
 
+    # What the image has is chosen by its name, and nothing is stored.
+    assert (await verb(home, "models", "choose", "ollama", **here)).status == 0
+    path.rename(tmp_path / "moved.gguf")
+    told = (await verb(home, "models", "choose", first, "--json", **here)).json
+    assert (told["profile"], told["name"]) == ("found", first)
+    assert await stored(kernel) == [first]
+    assert read_book(home).profile("found").models == (first,)
+
     # Another file of that name is another model, also after a choice of something else.
     other = write_gguf(tmp_path / "b" / "my model.gguf", size=100_001)
     assert (await verb(home, "models", "choose", "ollama", **here)).status == 0

@@ -95,7 +95,7 @@ def watchdog(tmp_path):
 def test_help_lists_the_verbs(watchdog):
     code, said = watchdog("--help")
     assert code == 0
-    assert all(f"\n  {verb}" in said for verb in ("run", "start", "stop", "status"))
+    assert all(f"\n  {verb}" in said for verb in ("run", "start", "restart", "stop", "status"))
 
 
 def test_start_shows_the_awakening_and_returns_when_the_kernel_is_ready(watchdog):
@@ -154,6 +154,15 @@ def test_stop_ends_watchdog_and_kernel(watchdog):
     assert not is_held(watchdog.home.lock)
     assert not watchdog.home.endpoint.exists()
     assert read_status(watchdog.home).last_exit == 0
+
+
+def test_restart_starts_what_does_not_run_and_ends_what_does_not_say_who_it_is(watchdog):
+    code, said = watchdog("restart")
+    assert (code, "is ready" in said) == (0, True)
+    before = read_status(watchdog.home).pid
+    code, said = watchdog("restart")
+    assert (code, "is ready" in said) == (0, True)
+    assert read_status(watchdog.home).pid != before
 
 
 def test_stop_works_on_a_kernel_that_does_not_answer(watchdog):

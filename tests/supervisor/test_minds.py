@@ -59,5 +59,13 @@ def test_what_is_no_directory_is_an_error(path, text):
 
 
 def test_the_directory_is_where_settings_of_a_user_are(tmp_path):
-    assert directory({"XDG_CONFIG_HOME": "/x"}).as_posix() == "/x/bat-os/minds.json"
+    assert directory({"XDG_CONFIG_HOME": "/x"}).as_posix() == "/x/batos/minds.json"
     assert directory({"BATOS_MINDS": "/y/m.json"}).as_posix() == "/y/m.json"
+
+
+def test_a_directory_that_an_earlier_program_made_stays_where_it_is(tmp_path):
+    older = tmp_path / "bat-os" / "minds.json"
+    add_mind(older, "work", Mind(home="/srv/work"))
+    place = directory({"XDG_CONFIG_HOME": str(tmp_path)})
+    assert read_minds(place)["work"].home == "/srv/work"
+    assert place == older

@@ -10,7 +10,10 @@ import sys
 import pytest
 
 from bat_os.client.client import KernelClient
+from bat_os.supervisor.home import Home
 from bat_os.supervisor.pulse import VARIABLE, BeatListener
+from bat_os.supervisor.report import read_status
+from tests.cli.clients import verb
 from tests.system.conftest import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -66,6 +69,17 @@ async def test_a_second_start_changes_nothing(home):
         before = (await kernel.request("health"))["pid"]
         assert watchdog(home, "start", "--wait").returncode == 0
         assert (await kernel.request("health"))["pid"] == before
+
+
+async def test_restart_brings_another_kernel_that_knows_what_was_learned(home):
+    learned = await ask(home, 4)
+    before = read_status(Home(home))
+    ended = await verb(home, "restart", "--json")
+    assert (ended.status, ended.json["restarted"]) == (0, True)
+    after = read_status(Home(home))
+    assert after.watchdog_pid == before.watchdog_pid
+    assert after.pid != before.pid
+    assert await ask(home, 4) == learned
 
 
 async def test_stop_ends_both_and_status_says_so(home):

@@ -328,7 +328,7 @@ def _compare_cells(facts: Facts, kind: str) -> list[Outcome]:
     if not used.get("self_test") or used.get("kind") == kind:
         return []
     text = f"the daemon uses {used.get('kind')}, but the settings of this terminal choose {kind}"
-    return [warning("cell", text, "./run.sh stop, then ./run.sh: it chooses again when it starts")]
+    return [warning("cell", text, "./run.sh restart: it chooses again when it starts")]
 
 
 def _judge_by_kernel(health: Mapping[str, Any]) -> Outcome:

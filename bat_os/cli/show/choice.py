@@ -50,6 +50,7 @@ LONGEST: Final = 86_400.0  # seconds for a download; Ctrl-C ends it earlier
 RESTART: Final = 300.0  # seconds for a kernel to be ready again
 LOOK: Final = 0.1
 TRIES: Final = 3
+CONTEXT: Final = 4096  # tokens, of a stored file whose header is not here to be read
 LATER: Final = "nothing changes; batos models choose asks at any time"
 ASKED: Final = "models-asked"  # in the home's run folder: the question of the first start was put
 
@@ -139,7 +140,7 @@ def show(body: Mapping[str, Any], screen: Screen) -> None:
         if overruled := body.get("overruled"):
             screen.note(f"but {overruled} counts more than {FILE}; start without it", "yellow")
         elif not body["restarted"]:
-            screen.note("the daemon uses it from its next start on (./run.sh stop, ./run.sh start)")
+            screen.note("the daemon uses it from its next start on (./run.sh restart)")
 
 
 def _name_choice(offer: Mapping[str, Any]) -> str:
@@ -174,7 +175,7 @@ async def _with_size(book: ProfileBook, offer: Offer) -> Offer:
 
 
 async def _find(ask: Ask, name: str) -> Offer:
-    """Return the offer that a name means: a profile, SERVER or SERVER:MODEL, a GGUF file.
+    """Return the offer that a name means: a profile, SERVER or SERVER:MODEL, a GGUF file or model.
 
     Raises:
         NotFoundError: Nothing of that name is on this machine.
@@ -207,8 +208,29 @@ async def _find(ask: Ask, name: str) -> Offer:
         if (file := await asyncio.to_thread(discovery.read_file, path)) is not None:
             return offers.offer_file(book, file, bandwidth)
         raise NotFoundError(f"{path} is not there, or not a GGUF file of a chat model")
+    if (stored := await _find_stored(ask, name)) is not None:
+        return offers.offer_file(book, stored, bandwidth, name)
     known = ", ".join((*book.profiles, *discovery.PORTS))
-    raise NotFoundError(f"{name[:100]!r} cannot be chosen; it takes {known} or a GGUF file")
+    raise NotFoundError(
+        f"{name[:100]!r} cannot be chosen; it takes {known}, a GGUF file, or such a model of the "
+        "image (batos models)"
+    )
+
+
+async def _find_stored(ask: Ask, name: str) -> offers.FoundFile | None:
+    """Return the GGUF file that the image has as a model of a name; None if it has none."""
+    from bat_os.app.discovery import read_file
+
+    rows: Mapping[str, Any] = {}
+    with contextlib.suppress(KernelUnreachableError):  # nobody to ask
+        rows = await _stored(ask)
+    if name not in rows or rows[name]["kind"] != "gguf":
+        return None
+    row = rows[name]
+    source = str(row["source"])
+    if source.startswith("/") and (file := await asyncio.to_thread(read_file, Path(source))):
+        return file
+    return offers.FoundFile(source or name, name, row["size"], CONTEXT, row["licence"])
 
 
 async def _check_server(book: ProfileBook) -> None:
@@ -260,7 +282,7 @@ async def _pick(ask: Ask, offered: list[Offer], now: str) -> Offer | None:
 async def _carry_out(ask: Ask, offer: Offer) -> dict[str, Any]:
     """Store what an offer needs, write it down, and restart the kernel if one runs."""
     own, settings = _drafts(ask.home, offer)
-    stored = await _stored(ask) if offer.models else set()
+    stored = await _stored(ask) if offer.models else {}
     for name, source in offer.models.items():
         if name not in stored:
             ask.screen.note(f"{name}: licence {offer.licence}")
@@ -286,9 +308,10 @@ def _drafts(home: Path, offer: Offer) -> tuple[str, str]:
     return own, draft_setting(home, "profile", offer.profile)
 
 
-async def _stored(ask: Ask) -> set[str]:
+async def _stored(ask: Ask) -> dict[str, Any]:
+    """Return what the image has, by name."""
     rows = (await ask.kernel.request("models", timeout=60.0))["models"]
-    return {row["name"] for row in rows if row.get("digest")}
+    return {row["name"]: row for row in rows if row.get("digest")}
 
 
 async def _restart(ask: Ask) -> str:

@@ -1,4 +1,4 @@
-"""Verbs about the system itself: doctor, status, stop, logs, keys, config, service.
+"""Verbs about the system itself: doctor, status, restart, stop, logs, keys, config, service.
 
 No kernel is needed. ``batos service`` registers the watchdog as a service of this user.
 """
@@ -23,6 +23,7 @@ from bat_os.cli.gateway import read_http
 from bat_os.cli.language import translate
 from bat_os.cli.show.command import Command, show_time
 from bat_os.cli.watchdog import EXIT_NOT_RUNNING, show_status
+from bat_os.cli.watchdog import restart as restart_kernel
 from bat_os.cli.watchdog import stop as stop_watchdog
 from bat_os.core.settings import FILE, PREFIX, Settings, describe_allowed
 from bat_os.errors import (
@@ -35,6 +36,7 @@ from bat_os.errors import (
 from bat_os.models.machine import read_book
 from bat_os.supervisor.home import Home, is_held
 from bat_os.supervisor.report import read_status
+from bat_os.supervisor.restart import RestartPolicy
 from bat_os.supervisor.service import Place, Service, describe
 
 if TYPE_CHECKING:
@@ -309,6 +311,24 @@ async def stop(ask: Ask) -> Mapping[str, Any]:
     return {"stopped": True, "was": "alone", "exit_status": 0}
 
 
+async def _restart(ask: Ask) -> Mapping[str, Any]:
+    home = Home(ask.home)
+    if not is_held(home.lock):
+        try:
+            await ask.kernel.request("health", timeout=10.0)
+        except KernelUnreachableError:
+            pass
+        else:
+            raise ArgumentsError("this daemon has no watchdog; end it, and start it where it runs")
+    status = await asyncio.to_thread(restart_kernel, home, RestartPolicy().limit)
+    return {"restarted": status == 0, "exit_status": status}
+
+
+def _show_restart(body: Mapping[str, Any], screen: Screen) -> None:
+    if body["restarted"]:
+        screen.note("Nothing is lost: what it learned and what you said is there.")
+
+
 def _show_stop(body: Mapping[str, Any], screen: Screen) -> None:
     if body["was"] == "alone":
         screen.note("The daemon stops; it had no watchdog.")
@@ -423,6 +443,7 @@ def _show_service(body: Mapping[str, Any], screen: Screen) -> None:
 COMMANDS: Final[Mapping[str, Command]] = {
     "doctor": Command(_show_doctor, _doctor),
     "status": Command(_show_status, tell_status),
+    "restart": Command(_show_restart, _restart),
     "stop": Command(_show_stop, stop),
     "logs": Command(_show_logs, _logs),
     "config": Command(_show_config, _config),

@@ -57,22 +57,28 @@ class Past:
     frozen: int  # how many in the files that a fork began with, which cannot be changed
 
 
-def look_at_past(storage: Any, words: Words) -> Past:
-    """Return where words stand in all that the image keeps; reads it whole."""
+def look_at_past(storage: Any, words: Words, stays: Mapping[bytes, bytes]) -> Past:
+    """Return where words stand in all that the image keeps; reads it whole.
+
+    The records that ``stays`` has, by object, do not count; other states of these objects do.
+    """
     with coded("erase"), present(storage) as view:
         *frozen, live = layers_of(view) if is_in_files(view) else [view]
-        older = sum(records for layer in frozen for _, records in _held(layer, words))
-        held = list(_held(live, words))
+        older = sum(records for layer in frozen for _, records in _held(layer, words, stays))
+        held = list(_held(live, words, stays))
     return Past(held[0][0] if held else b"", sum(records for _, records in held), older)
 
 
-def _held(layer: FileStorage, words: Words) -> Iterator[tuple[bytes, int]]:
+def _held(
+    layer: FileStorage, words: Words, stays: Mapping[bytes, bytes]
+) -> Iterator[tuple[bytes, int]]:
     """Yield the transactions that hold the words, and how many of their records do."""
     with contextlib.closing(layer.iterator()) as transactions:
         for each in transactions:
             about = b"\n".join((each.user, each.description, each.extension_bytes))
             records = sum(
                 record.data is not None
+                and record.data != stays.get(record.oid)
                 and _SEGMENT not in record.data[:80]
                 and words.in_bytes(record.data)
                 for record in each

@@ -2,7 +2,7 @@
 
 A mission takes its time and ends in a guess, so it begins only for a wish that a function of the
 values in the sentence could answer. For anything else a person hears at once what is missing,
-the nearest skills, and how to teach it.
+the skills that it is like, if there are any, and how to teach it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bat_os.kernel.say.book import read_book
 from bat_os.kernel.say.places import find_named, locate
 from bat_os.kernel.say.recall import recall_anything
 from bat_os.kernel.say.reminders import is_question
+from bat_os.kernel.say.skills import LIKE_NOTHING
 from bat_os.kernel.verbs.talk import Drawing
 from bat_os.sentence.phrasebook import LIGHT
 from bat_os.sentence.terms import split_sentence
@@ -149,10 +150,11 @@ def outside(heard: Heard) -> Answer | None:
 def _say(heard: Heard, key: str, *, needs: str = "", near: bool = False) -> Answer:
     language = heard.language
     said = [text(language, f"unable.{key}")]
-    readings = [each.reading for each in heard.found][:NEAREST] if near else []
-    if readings:
-        said.append(text(language, "unable.near", count=len(readings), choices=readings))
     if near:
+        likely = [each.reading for each in heard.found if each.probability >= LIKE_NOTHING]
+        choices = likely[:NEAREST]
+        offer = "near" if choices else "none_near"
+        said.append(text(language, f"unable.{offer}", count=len(choices), choices=choices))
         example = text(language, "unable.example")
         said.append(text(language, "unable.teach", example=example))
     return Answer("asked" if needs else "unable", " ".join(said), needs=needs, language=language)

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ZODB.TimeStamp import TimeStamp
 
 import bat_os
-from bat_os.core.erasing import Words
+from bat_os.core.erasing import Words, fold
 from bat_os.errors import ArgumentsError, BatError, NotFoundError
 from bat_os.failpoints import cross
 from bat_os.image.catalog import catalog_in
-from bat_os.image.erasure import Place, erase_now
+from bat_os.image.erasure import STAYS, Place, erase_now, find_brought
 from bat_os.image.files import scrub
 from bat_os.image.files.chronicle import add_to_chronicle, chronicle
 from bat_os.image.files.disk import in_thread
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bat_os.kernel.context import Handler, KernelContext, Say
 
     Root = MutableMapping[str, Any]
+    Stays = Mapping[bytes, bytes]  # what the program brought
 
 ROUNDS: Final = 3  # what is written meanwhile may hold the words again
 MAX_ROWS: Final = 500
@@ -87,13 +88,17 @@ async def erase(
         them and is not touched, with the command that removes it; ``left``: what could not be done.
     """
     words = await _words_of(image, body)
+    stays: dict[bytes, bytes] = {}
+    if await asyncio.to_thread(_is_in_program, words):
+        find = partial(find_brought, words=words)
+        stays = await image.transact(find, note="look what the program brought")
     path = path_of(image.storage) if is_in_files(image.storage) else None
     home = home or (path.parent if path else None)
     if not body["yes"]:
-        done = await _look(image, words)
+        done = await _look(image, words, stays)
         files = partial(scrub.list_held, words=words, also=also)
     else:
-        done = await _erase(image, words)
+        done = await _erase(image, words, stays)
         files = partial(scrub.blank, words=words, also=also)
     done["files"] = done["elsewhere"] = []
     if home is not None:
@@ -107,29 +112,30 @@ async def erase(
     return done
 
 
-async def _look(image: ImageStore, words: Words) -> dict[str, Any]:
+async def _look(image: ImageStore, words: Words, stays: Stays) -> dict[str, Any]:
     def rehearse(root: Root) -> list[Place]:
         before = connection_of(root).transaction_manager.get().savepoint()
-        places = erase_now(root, words)
+        places = erase_now(root, words, stays)
         before.rollback()
         return places
 
     places = await image.transact(rehearse, note="look for words")
-    past = await in_thread(lambda _: look_at_past(image.storage, words))
+    past = await in_thread(lambda _: look_at_past(image.storage, words, stays))
     return _facts(places, past) | {"erased": False, "left": []}
 
 
-async def _erase(image: ImageStore, words: Words) -> dict[str, Any]:
+async def _erase(image: ImageStore, words: Words, stays: Stays) -> dict[str, Any]:
     _forget_calls(image, words)
     places: list[Place] = []
-    first = past = await in_thread(lambda _: look_at_past(image.storage, words))
+    first = past = await in_thread(lambda _: look_at_past(image.storage, words, stays))
     for _ in range(ROUNDS):
-        places += await image.transact(partial(_redact, words=words, past=past), note="erase")
+        work = partial(_redact, words=words, past=past, stays=stays)
+        places += await image.transact(work, note="erase")
         cross("erase.redacted")
         if not past.since:
             break
         await in_thread(partial(_rewrite, image, words, past.since))
-        past = await in_thread(lambda _: look_at_past(image.storage, words))
+        past = await in_thread(lambda _: look_at_past(image.storage, words, stays))
     left = []
     if past.since:
         left.append("the words were written again meanwhile; ask again")
@@ -138,10 +144,11 @@ async def _erase(image: ImageStore, words: Words) -> dict[str, Any]:
     return _facts(dict.fromkeys(places), first) | {"erased": True, "left": left}
 
 
-def _redact(root: Root, words: Words, past: Past) -> list[Place]:
-    places = erase_now(root, words)
-    if places or past.since:
-        add_to_chronicle(root, {"kind": "erase", "at": time.time(), "places": len(places)})
+def _redact(root: Root, words: Words, past: Past, stays: Stays) -> list[Place]:
+    places = erase_now(root, words, stays)
+    count = sum(place.fate != STAYS for place in places)
+    if count or past.since:
+        add_to_chronicle(root, {"kind": "erase", "at": time.time(), "places": count})
     if past.since:
         note_erased(root, past.since)
     return places
@@ -175,7 +182,7 @@ async def _words_of(image: ImageStore, body: Mapping[str, Any]) -> Words:
         raise ArgumentsError("say the words to erase, or with --id the fact, document or slot")
     if not body["id"]:
         words = Words([body["words"]])
-        await asyncio.to_thread(_refuse_shipped, words)
+        await asyncio.to_thread(_refuse_names, words)
         return words
     texts = await image.transact(lambda root: list(_texts_of(root, body["id"])), note="look it up")
     rare = await asyncio.to_thread(lambda: [text for text in texts if _is_rare(text)])
@@ -188,7 +195,7 @@ async def _words_of(image: ImageStore, body: Mapping[str, Any]) -> Words:
 
 def _is_rare(text: str) -> bool:
     try:
-        _refuse_shipped(Words([text]))
+        _refuse_names(Words([text]))
     except ArgumentsError:
         return False
     return True
@@ -227,16 +234,30 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(part)
 
 
-def _refuse_shipped(words: Words) -> None:
-    """Raise ArgumentsError if the program itself says the words; they would come back."""
+def _refuse_names(words: Words) -> None:
+    """Raise ArgumentsError if the words are a name of the program: the image is made of those.
+
+    Names are single words, and words that the program joins by an underscore.
+    """
+    names = ["_".join(fold(text).split()) for text in words.texts]
+    for source in _read_program():
+        if any(name in source.lower() for name in names):
+            raise ArgumentsError(
+                "these words are a name in the program itself, so they cannot be erased alone; "
+                "give more of the text around them"
+            )
+
+
+def _is_in_program(words: Words) -> bool:
+    return any(map(words.hold, _read_program()))
+
+
+def _read_program() -> Iterator[str]:
     folder = Path(bat_os.__file__).parent
     shipped = [path for path in folder.rglob("*") if path.suffix in _PROGRAM]
     for path in (*shipped, bat_os.find_shipped("persona_codex.jsonl")):
-        if path.is_file() and words.hold(path.read_text(encoding="utf-8")):
-            raise ArgumentsError(
-                "these words stand in the program itself too, so they cannot be erased alone; "
-                "give more of the text around them"
-            )
+        if path.is_file():
+            yield path.read_text(encoding="utf-8")
 
 
 def _is_waiting(root: Root) -> bool:

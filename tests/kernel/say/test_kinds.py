@@ -91,3 +91,16 @@ async def test_a_question_about_the_program_has_its_answer(said, text, begins):
     body = await said(text)
     assert body["kind"] == "said"
     assert body["text"].startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("text", "offer"),
+    [("roll the sleeves up today", "other words"), ("asdf qwer", "other words"),
+     ("würfle mit den Augen", "anderen Worten"),
+     ("days left in my holiday", "What comes closest: days_left_in_year().")],
+)  # fmt: skip
+async def test_only_a_skill_that_a_sentence_is_like_is_offered(said, text, offer):
+    body = await said(text)
+    assert body["kind"] == "unable"
+    assert offer in body["text"]
+    assert body["text"].count("(") == offer.count("(")

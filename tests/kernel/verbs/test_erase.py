@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from BTrees.OOBTree import OOBTree
+from ZODB.TimeStamp import TimeStamp
 
+from bat_os.app.library import load_codex
 from bat_os.core.moments import parse_when
 from bat_os.core.protocol import pack
 from bat_os.errors import ArgumentsError, ConflictError, NotFoundError, RemoteError
@@ -34,7 +36,7 @@ from bat_os.kernel.verbs.files import WORKS
 from tests.campaign.upkeep_worker import WORD
 from tests.forks import PYTHON
 from tests.image.files.images import blob_text, make_image, put, slot, teach
-from tests.kernel.minds import open_mission
+from tests.kernel.minds import make_mind, open_mission, script
 from tests.kernels import ANSWERS, ROOT, KernelProcess, write_script
 
 WORK = {"words": "", "id": "", "yes": True}
@@ -260,6 +262,43 @@ async def test_what_names_its_words_by_an_id_erases_all_of_its_text(image, tmp_p
 async def test_words_that_would_harm_are_refused(image, words, match):
     with pytest.raises(ArgumentsError, match=match):
         await erase(image, WORK | {"words": words})
+
+
+async def test_what_the_program_says_too_goes_where_a_person_said_it_and_stays_where_it_did_not(
+    image, tmp_path
+):
+    mind = make_mind(image, None, script(" return None"))
+    await load_codex(mind)
+    said = {}
+
+    def look(root):
+        catalog = catalog_in(root)
+        first = catalog.doc_ids("codex")[0]
+        said["codex"] = first
+        return catalog.document(first).passages[0]
+
+    line = await image.transact(look, note="look")
+    words = " ".join(line.split()[:6])
+    before = await tid_of(image)
+    await put(image, "robot_obj", note=f"you told me: {words}")
+    listed = await erase(image, {"words": words, "id": "", "yes": False})
+    done = await erase(image, WORK | {"words": words})
+    fates = {one["what"]: one["fate"] for one in done["places"]}
+    assert listed["places"] == done["places"]
+    assert fates[said["codex"]].startswith("stays")
+    assert fates["robot_obj.note"] == "blanked"
+    assert words not in await slot(image, "robot_obj", "note")
+    assert await image.transact(look, note="look") == line
+    assert done["past"]["since"] > TimeStamp(bytes.fromhex(before)).timeTime()
+    assert done["left"] == []
+
+
+async def test_an_example_of_the_manual_is_erased_like_any_other_sentence(image, tmp_path):
+    words = "my sister's birthday"
+    await put(image, "robot_obj", note=f"{words} is 3 May")
+    done = await erase(image, WORK | {"words": words})
+    assert [one["what"] for one in done["places"]] == ["robot_obj.note"]
+    assert await slot(image, "robot_obj", "note") == "[erased] is 3 May"
 
 
 async def test_an_erased_source_is_never_another_method(image):
