@@ -33,6 +33,7 @@ from bat_os.errors import (
 )
 from bat_os.image import grants
 from bat_os.image.store import watch_commits
+from bat_os.kernel.learning.target import doubt_name
 from bat_os.kernel.say import replies
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.changes import change_file
@@ -254,6 +255,9 @@ class Room:
         try:
             return await self._send(heard, brief)
         except NotUnderstoodError:
+            brief = await self._mind.image.transact(
+                lambda root: doubt_name(root, brief), note="look for a near name"
+            )
             return await self._lessons.run(heard.request, brief, heard.language, heard.say)
 
     async def _speak_of_reminder(self, heard: Heard) -> Answer | None:
