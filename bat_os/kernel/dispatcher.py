@@ -36,7 +36,7 @@ from bat_os.image.gathering import unit_of
 from bat_os.image.store import AUTHOR
 from bat_os.kernel import portraits, views
 from bat_os.kernel.idle.telling import MORNING_SECONDS, news
-from bat_os.kernel.learning.target import refuse_misspelt
+from bat_os.kernel.learning.target import doubt_name
 from bat_os.kernel.missions.fairness import FairGate
 from bat_os.kernel.missions.scheduler import new_mission_id
 from bat_os.kernel.once import Once
@@ -149,8 +149,8 @@ class Dispatcher:
             if request.body["if_serial"]:
                 raise NotUnderstoodError(f"{brief.target} does not understand {brief.selector}")
             if not brief.fresh:
-                await self.context.image.transact(
-                    lambda root: refuse_misspelt(root, brief), note="look for a near name"
+                brief = await self.context.image.transact(
+                    lambda root: doubt_name(root, brief), note="look for a near name"
                 )
             return await self._accept(request, brief, send)
         return Reply("result", request.id, body)

@@ -56,6 +56,23 @@ def read_clauses(sentence: Sentence, now: dt.datetime) -> Sentence | None:
     return None
 
 
+def ask_first(text: str, language: str) -> str:
+    """Return a text with its last line first, if that line asks about those above; else "".
+
+    What stands below a question is read as a value of it. Lines that begin with a question, or an
+    order, are below it already.
+    """
+    above, _, last = text.strip().rpartition("\n")
+    above, last = above.strip(), last.strip()
+    begin = find_core(last, language)[0]
+    if not above or not _asks(last[begin:], language, after_comma=False):
+        return ""
+    first = above.partition("\n")[0]
+    if _asks(first[find_core(first, language)[0] :], language, after_comma=False):
+        return ""
+    return f"{last}\n{above}"
+
+
 def _joined(text: str, language: str) -> int:
     """Return how many characters of a clause only join it to the one before: "and", "so"."""
     joiners = speak(language).phrases("lists", "joiners")

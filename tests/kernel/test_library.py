@@ -14,7 +14,7 @@ from bat_os.image.history.versions import Skill, install, unlearn
 from bat_os.image.objects import find
 from bat_os.image.shipped import install_library
 from bat_os.kernel import portraits
-from bat_os.kernel.learning.target import refuse_misspelt
+from bat_os.kernel.learning.target import doubt_name
 from bat_os.kernel.learning.trial import try_turn
 from bat_os.kernel.turn import Candidate, take_turn
 from bat_os.method.shelf import SHELF
@@ -147,7 +147,7 @@ async def test_arguments_that_do_not_fit_a_shipped_method_are_refused_with_its_s
 async def test_a_misspelt_message_of_a_shipped_object_is_not_learned(image, library):
     def refuse(target, selector):
         brief = Brief(target, selector)
-        return image.transact(lambda root: refuse_misspelt(root, brief), note="look")
+        return image.transact(lambda root: doubt_name(root, brief), note="look")
 
     with pytest.raises(NotUnderstoodError, match=r"did you mean 'percent_of'\?"):
         await refuse("calculator_obj", "percnt_of")

@@ -347,7 +347,8 @@ class CognitiveCycle:
                 raise TransitionError(f"{skill.selector} waits for approval already")
             number = versions.hold(root, target, skill, at=now, mission=record.id)
             waiting = Waiting(record.mission.brief.target, number)
-            error = waiting.wanted(skill.selector, sentence(chosen.effects))
+            guess = chosen.preview if record.mission.brief.tentative else ""
+            error = waiting.wanted(skill.selector, sentence(chosen.effects), guess)
             error.details |= {"source": skill.source, "shown": chosen.preview}
             error.details |= {"status": skill.status, "value": chosen.value}
             if chosen.effects:

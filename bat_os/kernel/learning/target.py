@@ -67,16 +67,22 @@ class Waiting(NamedTuple):
         if self.number:
             raise self.wanted(selector)
 
-    def wanted(self, selector: str, does: str = "") -> ApprovalWantedError:
-        """Return what is said to people who send the message before that."""
+    def wanted(self, selector: str, does: str = "", guess: str = "") -> ApprovalWantedError:
+        """Return what is said to people who send the message before that.
+
+        With ``guess``, it is what a method answered that nobody ordered.
+        """
         wants = f"; in the world it {does}" if does else ""
-        return ApprovalWantedError(
+        said = (
             f"{selector} waits for the Architect's yes: batos approve {self.holder} {selector}"
-            f"{wants}",
-            object=self.holder,
-            selector=selector,
-            version=self.number,
+            f"{wants}"
         )
+        if guess:
+            said = (
+                f"a guess for {selector} is {guess}; it is kept only after a yes: "
+                f"batos approve {self.holder} {selector}{wants}"
+            )
+        return ApprovalWantedError(said, object=self.holder, selector=selector, version=self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +174,28 @@ def _call_of(method: Method) -> str:
     return f"{method.selector}({', '.join(names)})"
 
 
-def refuse_misspelt(root: Root, brief: Brief) -> None:
-    """Refuse a message that is nearly one of a shipped object; nobody wants that learned.
+def doubt_name(root: Root, brief: Brief) -> Brief:
+    """Return the brief of a message that is not understood, tentative if it may be misspelt.
+
+    A shipped object says what it understands: another name, without an example or a wish in
+    words, is as likely a typing error as an order.
 
     Raises:
-        NotUnderstoodError: It is.
+        NotUnderstoodError: It is nearly a message of a shipped object; nobody wants that learned.
     """
     target = root["objects"].get(brief.target)
-    if target is None or brief.target not in library_names(root) or brief.selector in target.slots:
-        return
+    if target is None or brief.target not in library_names(root):
+        return brief
+    doubted = brief if brief.text or brief.examples else replace(brief, tentative=True)
+    if brief.selector in target.slots:
+        return doubted
     near = difflib.get_close_matches(brief.selector, list(target.slots), n=1, cutoff=ALIKE)
     if near:
         raise NotUnderstoodError(
             f"{brief.target} does not understand {brief.selector!r}; did you mean {near[0]!r}?",
             target=brief.target,
         )
+    return doubted
 
 
 def find_replaced(root: Mapping[str, Any], brief: Brief) -> Replaced:
