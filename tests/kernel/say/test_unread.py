@@ -1,0 +1,34 @@
+"""What a sentence says is read whole, or asked about; through the real library."""
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("how many days from Monday to Friday", 4),
+        ("add 1 to one point five million", 1500001),
+        ("what percentage of 80 is 20", 25),
+        ("wats the avrage of 10, 20, 40 and 50", 30),
+        ("how many lines does 'a b' contain", 1),
+        ("how many days left this year, please", None),
+    ],
+)
+async def test_what_is_said_to_the_end_is_computed(said, text, value):
+    body = await said(text, session=text)
+    assert body["kind"] == "computed"
+    assert value in (None, body["value"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "how many days are left in my holiday",
+        "how many lines of 'a ERROR b' contain ERROR",
+        "what is the mean of 7,5",
+    ],
+)
+async def test_what_would_be_left_out_is_not_computed(said, text):
+    assert (await said(text, session=text))["kind"] in ("asked", "unable")
