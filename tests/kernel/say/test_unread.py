@@ -32,3 +32,21 @@ async def test_what_is_said_to_the_end_is_computed(said, text, value):
 )
 async def test_what_would_be_left_out_is_not_computed(said, text):
     assert (await said(text, session=text))["kind"] in ("asked", "unable")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("convert 3 euros to cents", 300),
+        ("convert 1.500,50 EUR to cents", 150050),
+        ("250 cents to dollars", 2.5),
+        ("wie viele Cent sind 3 Euro", 300),
+        ("€40 plus €5", 45),
+        ("3 times 12.50 €", 37.5),
+        ("convertis 3 euros en centimes", 300),
+        ("convierte 3 euros a céntimos", 300),
+    ],
+)
+async def test_money_is_converted_within_its_currency(said, text, value):
+    body = await said(text, session=text)
+    assert (body["kind"], body["value"]) == ("computed", value)
