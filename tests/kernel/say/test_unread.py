@@ -50,3 +50,15 @@ async def test_what_would_be_left_out_is_not_computed(said, text):
 async def test_money_is_converted_within_its_currency(said, text, value):
     body = await said(text, session=text)
     assert (body["kind"], body["value"]) == ("computed", value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remind me on the last friday of each month to pay rent",
+        "erinnere mich jeden letzten Freitag im Monat an die Miete",
+        "erinnere mich am letzten Freitag jedes Monats an die Miete",
+    ],
+)
+async def test_a_repetition_that_no_rule_has_is_asked_about(said, text):
+    assert (await said(text, session=text))["kind"] == "asked"
