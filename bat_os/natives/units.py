@@ -1,6 +1,7 @@
 """Quantities and their units, by pint.
 
     convert(5, "miles", "km")                8.04672
+    convert(3, "EUR", "EUR_cent")            300
 
 A unit is named as people write it (``sq ft``, ``°F``, ``km/h``, ``lbs``): ``names.toml`` has what
 pint does not know or reads as something rare. Every function raises ArgumentsError for a unit that
@@ -18,6 +19,7 @@ from typing import Any, Final
 from bat_os.errors import ArgumentsError
 from bat_os.natives.names import names
 
+CURRENCIES: Final = ("USD", "EUR", "GBP", "CHF", "CAD", "AUD", "NZD")  # with hundredths
 MAX_UNIT: Final = 60  # characters
 _WORDS: Final = re.compile(r"[A-Za-zµμ°Ω'\"²³][A-Za-zµμΩ'\"²³_. ]*(?:(?:\^|\*\*)?-?[1-4])?")
 _PLURALS: Final = {"foot": "feet", "inch": "inches", "stone": "stone", "century": "centuries"}
@@ -112,7 +114,11 @@ def _registry() -> Any:
     # Here: it takes a fifth of a second, and most sentences have no unit.
     import pint
 
-    return pint.UnitRegistry(non_int_type=Decimal, autoconvert_offset_to_baseunit=True)
+    registry: Any = pint.UnitRegistry(non_int_type=Decimal, autoconvert_offset_to_baseunit=True)
+    for currency in CURRENCIES:  # one is no other, at any rate
+        registry.define(f"{currency} = [{currency}]")
+        registry.define(f"{currency}_cent = {currency} / 100")
+    return registry
 
 
 def _quantity(number: float, unit: str, to: str) -> Any:

@@ -39,6 +39,7 @@ class _Run:
         self.parts: list[str] = []
         self.depth = self.operators = 0
         self.whole: tuple[str, int] | None = None
+        self.currency = ""  # of its amounts of money
 
     def mark(self, end: int) -> None:
         """Keep what there is, if it can end here."""
@@ -60,9 +61,18 @@ def read_expression(page: Page, at: int) -> Found | None:
     if whole is None:
         return None
     text, end = whole
-    if _is_range(page, at, end) or quantities.read_unit(page, end, after=page.number(end - 1)):
+    is_other = _is_range(page, at, end) or (run.currency and not _is_of_money(page, at, end))
+    if is_other or quantities.read_unit(page, end, after=page.number(end - 1)):
         return None
     return [page.value("expression", text, at, end)], end
+
+
+def _is_of_money(page: Page, at: int, end: int) -> bool:
+    """Return whether amounts are calculated with: no discount ("- 20%"), no span ("5-10 euros")."""
+    words = page.words[at:end]
+    percent = page.language.phrases("percent", "words")
+    spans = any(word.text in MINUS and word.tight for word in words[1:])
+    return not spans and not any(word.text == "%" or word.low in percent for word in words)
 
 
 def _is_remainder(page: Page, at: int) -> bool:
@@ -135,6 +145,8 @@ def _operand(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
 
 def _number(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
     """Read a number, and the "of" behind a percentage or a part in words."""
+    if (money := quantities.read_money(page, at)) is not None:
+        return _amount(money, run)
     words, number = page.words, page.number(at)
     if number is None or (number.single and not _is_one(page, at)):
         return None
@@ -148,6 +160,18 @@ def _number(page: Page, at: int, run: _Run) -> tuple[int, bool] | None:
         return end, False
     run.parts.append(" * ")
     return of[1], True
+
+
+def _amount(money: Found, run: _Run) -> tuple[int, bool] | None:
+    """Read an amount of money, of the currency of those before it."""
+    (value,), end = money
+    amount, currency = value.value["amount"], value.value["currency"]
+    if run.currency not in ("", currency):
+        return None
+    run.currency = currency
+    run.parts.append(f"({amount})" if amount < 0 and run.parts else str(amount))
+    run.mark(end)
+    return end, False
 
 
 def _root(page: Page, root: tuple[str, int], run: _Run) -> tuple[int, bool] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,7 @@ _NUMERIC: Final = re.compile(
     r"|(?P<day>[0-9]{1,2})\.(?P<month>[0-9]{1,2})\.(?=\s|$)"
     r")(?![\w/]|[.,-][0-9])"
 )
+_GLUE: Final = 3  # words before a date, or between two, that belong to it: "from the", "to the"
 _HOLIDAYS: Final = ("thanksgiving", "mothers day", "fathers day")
 
 
@@ -72,13 +74,48 @@ def _numeric(match: re.Match[str], language: Language, now: dt.datetime) -> dt.d
 
 def read_date(page: Page, at: int) -> Found | None:
     """Return the longest date at ``at``."""
-    found = [each for each in (read(page, at) for read in _READERS) if each is not None]
-    if not found:
+    found = _read_longest(page, at)
+    if found is None:
         return None
-    day, end = max(found, key=lambda each: each[1])
+    day, end = _after_first(page, at, found)
     if end < len(page.words) and page.words[end].low in ("'s", "\u2019s"):
         return None  # today's weather
     return [page.value("date", day.isoformat(), at, end)], end
+
+
+def _read_longest(page: Page, at: int) -> tuple[dt.date, int] | None:
+    found = [each for each in (read(page, at) for read in _READERS) if each is not None]
+    return max(found, key=lambda each: each[1]) if found else None
+
+
+def _after_first(page: Page, at: int, found: tuple[dt.date, int]) -> tuple[dt.date, int]:
+    """Return the second date of "from Monday to Friday" as the first one from the Monday on.
+
+    Today and yesterday are what they are, and so is a date with its year.
+    """
+    before = page.found[-1] if page.found else None
+    if before is None or before.kind != "date" or not _opens_range(page, at, before):
+        return found
+    first = dt.date.fromisoformat(before.value)
+    if found[0] >= first or _read_relative(page, at):
+        return found
+    start = dt.datetime.combine(first, dt.time(), page.now.tzinfo)
+    again = _read_longest(replace(page, now=start, past=False), at)
+    return again if again and again[0] >= first and again[1] == found[1] else found
+
+
+def _opens_range(page: Page, at: int, first: Value) -> bool:
+    """Return whether ``first`` begins what ends at the word ``at``: "between Easter and"."""
+    words = page.words
+    begins = next(i for i, word in enumerate(words) if word.end > first.start)
+    ends = next(i for i, word in enumerate(words) if word.end >= first.end)
+    cues = page.language.phrases("dates", "from")
+    cue = any(
+        _skip(page, match[1]) == begins
+        for start in range(max(begins - _GLUE, 0), begins)
+        if (match := cues.match(words, start))
+    )
+    return cue and at - ends - 1 <= _GLUE
 
 
 def _read_relative(page: Page, at: int) -> tuple[dt.date, int] | None:
@@ -225,7 +262,7 @@ def _century_of(figures: int, now: dt.datetime) -> int:
 def _skip(page: Page, at: int) -> int:
     """Return the index behind ``the``, ``of`` or a comma."""
     glue = page.language.phrases("dates", "glue")
-    for _ in range(3):
+    for _ in range(_GLUE):
         match = glue.match(page.words, at)
         if match:
             at = match[1]

@@ -11,13 +11,15 @@ something else, or for a part of it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.sentence.language import fold, speak
+from bat_os.sentence.quantities import size_of
 from bat_os.sentence.values import as_kind, lies_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from bat_os.sentence.reading import Sentence
     from bat_os.sentence.terms import Term
@@ -68,23 +70,86 @@ def convert(kind: str, value: Value) -> Any:
 
 
 def find_left(
-    sentence: Sentence, unread: Iterable[Term], own_words: Collection[str]
+    sentence: Sentence,
+    terms: Sequence[Term],
+    read: Collection[int],
+    own_words: Collection[str],
+    corrected: Collection[str],
 ) -> tuple[str, ...]:
     """Return what changes the meaning, among the terms of a sentence that serve no reading.
 
     Args:
         sentence: What was said.
-        unread: Its terms that neither fill a slot nor stand in the wording.
+        terms: Its words and values.
+        read: Places of the terms that fill a slot or stand in the wording.
         own_words: Stems that wordings of the skill have.
+        corrected: Stems that a spelling step has put in: such a unit was hardly said.
     """
+    spoken = speak(sentence.language)
     found: list[str] = []
-    for term in unread:
-        if term.value is not None:
-            found += [term.value.text] * (term.value.kind != "name")
-        elif term.stem not in own_words:
-            word = sentence.text[term.start : term.end]
-            found += [word] * limits(word, sentence.language)
-    return tuple(found)
+    for at, term in enumerate(terms):
+        word = sentence.text[term.start : term.end]
+        if at not in read and term.value is not None and is_value(term):
+            asks = _asks(term.value)
+            found += _limits_in(word, sentence.language) if asks else [term.value.text]
+        elif at not in read and term.stem not in own_words and term.value is None:
+            guessed = term.stem in corrected and fold(word) not in spoken.limits
+            found += [word] * (limits(word, sentence.language) and not guessed)
+        elif fold(word) in spoken.limits and at + 1 < len(terms) and at + 1 not in read:
+            behind = terms[at + 1]
+            if not is_value(behind) and is_telling(behind, sentence, own_words):
+                found.append(sentence.text[term.start : behind.end])
+    return (*found, *_read_twice(sentence))
+
+
+def is_value(term: Term) -> bool:
+    """Return whether a term is a value; a name may be of the situation."""
+    return term.value is not None and term.value.kind != "name"
+
+
+def _asks(value: Value) -> bool:
+    """Return whether the text behind a colon is the question itself."""
+    return value.kind == "text" and value.text.rstrip().endswith("?")
+
+
+def _limits_in(text: str, language: str) -> list[str]:
+    return [word for word in re.findall(r"\w+", text) if limits(word, language)]
+
+
+def _read_twice(sentence: Sentence) -> list[str]:
+    """Return a list that may be one number: "7,5", where a comma groups digits."""
+    if speak(sentence.language).decimal == ",":
+        return []
+    lists = (value.text for value in sentence.values if value.kind == "list")
+    return [text for text in lists if re.fullmatch("[0-9]+,[0-9]{1,2}", text)]
+
+
+def find_telling(
+    sentence: Sentence, terms: Sequence[Term], read: Collection[int], own_words: Collection[str]
+) -> tuple[str, ...]:
+    """Return the words that serve no reading, where one may be said for a word of the wording.
+
+    "Holiday" is, in "days left in my holiday", for the year in "days left in the year".
+    """
+    unread = (term for at, term in enumerate(terms) if at not in read and not is_value(term))
+    return tuple(
+        sentence.text[term.start : term.end]
+        for term in unread
+        if is_telling(term, sentence, own_words)
+    )
+
+
+def is_telling(term: Term, sentence: Sentence, own_words: Collection[str]) -> bool:
+    """Return whether neither the skill nor the tables of the language have a word."""
+    word = sentence.text[term.start : term.end]
+    known = fold(word) in speak(sentence.language).vocabulary
+    return word.isalpha() and len(word) > 1 and not known and term.stem not in own_words
+
+
+def is_period(word: str, language: str) -> bool:
+    """Return whether a word is a span of the calendar: a week, a month, a year."""
+    size = size_of(speak(language).phrases("units").exact(fold(word)) or "")
+    return size is not None and size[0] == "time"
 
 
 def limits(word: str, language: str) -> bool:

@@ -19,7 +19,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError
-from bat_os.sentence.fitting import FITS, FREE, convert, cost_of, find_left
+from bat_os.sentence.fitting import (
+    FITS,
+    FREE,
+    convert,
+    cost_of,
+    find_left,
+    find_telling,
+    is_period,
+)  # fmt: skip
 from bat_os.sentence.quantities import in_unit, measure_alike
 from bat_os.sentence.terms import split_wording
 from bat_os.sentence.values import Value, lies_outside
@@ -156,6 +164,7 @@ class _Alignment:
         self.strict = _strict_kinds(self.said, wording)
         self.pairs = self._align()
         self._fill()
+        self._cross()
         self._bind()
         self._convert_units(units)
         self._take()
@@ -234,6 +243,24 @@ class _Alignment:
             if slot and value is not None:
                 self._give(i, j, value)
 
+    def _cross(self) -> None:
+        """Give two values of a kind each other's slot if the words before them say so.
+
+        "What percentage of 80 is 20" has the "of" and the "is" of "is {part} of {whole}".
+        """
+        filled = [(i, self.wording.terms[j].slot, j) for i, j in self.pairs]
+        filled = [each for each in filled if each[1] in self.filled.keys() - self.said_units]
+        for (i, one, j), (k, two, m) in pairwise(filled):
+            crossed = self._is_behind(i, m) and self._is_behind(k, j)
+            alike = self.said[i].stem == self.said[k].stem
+            alike = alike and self.wording.slots[one] == self.wording.slots[two]
+            if alike and crossed and not (self._is_behind(i, j) or self._is_behind(k, m)):
+                self.filled[one], self.filled[two] = self.filled[two], self.filled[one]
+
+    def _is_behind(self, i: int, j: int) -> bool:
+        """Return whether the word before a value is the one before a slot."""
+        return bool(i and j) and self.said[i - 1].stem == self.wording.terms[j - 1].stem
+
     def _give(self, i: int, j: int, value: Value) -> None:
         """Fill a slot, and keep the unit of its number."""
         slot = self.wording.terms[j].slot
@@ -285,9 +312,9 @@ class _Alignment:
     def _beside(self, i: int, j: int) -> float:
         """Return how many of the two neighbours are the same word."""
         terms = self.wording.terms
-        before = i and j and self.said[i - 1].stem == terms[j - 1].stem
+        before = self._is_behind(i, j)
         after = i + 1 < len(self.said) and j + 1 < len(terms)
-        return 0.5 * (bool(before) + bool(after and self.said[i + 1].stem == terms[j + 1].stem))
+        return 0.5 * (before + bool(after and self.said[i + 1].stem == terms[j + 1].stem))
 
     def _take(self) -> None:
         """Let the words between two aligned terms fill a free slot."""
@@ -385,10 +412,17 @@ def match(
     features = tuple(float(found[name]) for name in FEATURES)
     read = own.taken.union(own.free, own.measured, _implied_units(own))
     own_words = {*words_of_skill, *(term.stem for term in wording.terms)}
-    left = find_left(
-        asked.sentence, [t for i, t in enumerate(own.said) if i not in read], own_words
-    )
+    left = find_left(asked.sentence, own.said, read, own_words, asked.corrected)
+    if _lacks_period(own):
+        left += find_telling(asked.sentence, own.said, read, own_words)
     return Match(wording, own.filled, features, left)
+
+
+def _lacks_period(own: _Alignment) -> bool:
+    """Return whether the wording has a period that was not said: "in the year"."""
+    said, wording = {term.stem for term in own.said}, own.wording
+    missing = (term for term in wording.terms if not term.slot and term.stem not in said)
+    return any(is_period(wording.text[t.start : t.end], wording.language) for t in missing)
 
 
 def _measure_words(

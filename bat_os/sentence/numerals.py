@@ -320,9 +320,11 @@ def _of_scale(part: Number, words: Sequence[Word], language: Language) -> Number
 
 
 def _after_article(words: Sequence[Word], at: int, language: Language) -> Number | None:
-    """Return ``a hundred``, ``one and a half``, or the article as a one."""
+    """Return ``a hundred``, ``one point five``, ``one and a half``, or the article as a one."""
     if _is_scale(words, at + 1, language):
         return _chunks(words, at + 1, language)
+    if (point := _decimals(words, at + 1, language)) is not None:
+        return _scaled(Number(1 + point[0], point[1]), words, language)
     half = read_half(words, at + 1, language)
     part = (Fraction(1, 2), half) if half else _mixed(words, at + 1, language)
     if part is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.method.text import words as word_set
 from bat_os.natives.names import names
+from bat_os.natives.units import CURRENCIES
 from bat_os.sentence.numerals import MINUS, SIGNS, Number, plain, read_half, symbols
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ _PREFIXES: Final = word_set("kilo centi milli deci dezi micro mega giga")
 _FEET: Final = frozenset("'\u2032\u2019")
 _INCHES: Final = frozenset('"\u2033\u201d')
 _OTHER_SCALE: Final = {"degree_Celsius": "degree_Fahrenheit", "degree_Fahrenheit": "degree_Celsius"}
+_CENTS: Final = frozenset({"USD", "EUR", "CAD", "AUD", "NZD"})  # a hundredth is a cent
 _PER: Final = "/"
 _LONG: Final = 3  # letters of a unit that is known without a number before it
 _BIG: Final = {"m": 10**6, "b": 10**9}  # behind a sign of money
@@ -395,6 +397,60 @@ def add_wanted_unit(page: Page, values: list[Value]) -> list[Value]:
             wanted = page.value("unit", found[0], at, found[1])
             return sorted([*values, wanted], key=lambda value: value.start)
     return values
+
+
+def settle_money(page: Page, values: list[Value]) -> list[Value]:
+    """Return the values with an amount of money as a quantity, if it is wanted in its own currency.
+
+    "3 euros to cents", "how many euros are 250 cents": nothing is rounded, and no rate is needed.
+    """
+    amounts = [value for value in values if value.kind == "money"]
+    wanted = _wanted_money(page, values) if len(amounts) == 1 else None
+    if wanted is None:
+        return values
+    amount, (name, at, end) = amounts[0], wanted
+    currency, small = name.removesuffix("_cent"), _small_behind(page, amount)
+    cents = currency in _CENTS and amount.value["currency"] in _CENTS and (small or "_" in name)
+    currency = amount.value["currency"] if "_" in name else currency
+    if currency not in CURRENCIES or not (cents or currency == amount.value["currency"]):
+        return values
+    number = Fraction(str(amount.value["amount"])) * (100 if small else 1)
+    said = [
+        replace(amount, kind="number", value=plain(number)),
+        replace(amount, kind="unit", value=f"{currency}{'_cent' * small}", start=amount.end),
+        page.value("unit", f"{currency}{'_cent' * ('_' in name)}", at, end),
+    ]
+    rest = [value for value in values if value is not amount]
+    return sorted([*rest, *said], key=lambda value: value.start)
+
+
+def _wanted_money(page: Page, values: list[Value]) -> tuple[str, int, int] | None:
+    """Return (unit, index, index behind) of the currency or its hundredth behind "in" or "to"."""
+    for at in range(len(page.words)):
+        for table in ("count", "to"):
+            cue = page.language.phrases("measures", table).match(page.words, at)
+            found = _money_unit(page, cue[1]) if cue else None
+            if cue is None or found is None:
+                continue
+            start = page.words[cue[1]].start
+            if not any(value.start <= start < value.end for value in values):
+                return found[0], cue[1], found[1]
+    return None
+
+
+def _money_unit(page: Page, at: int) -> tuple[str, int] | None:
+    if (whole := page.language.phrases("money").match(page.words, at)) is not None:
+        return whole
+    part = page.language.phrases("money_hundredths").match(page.words, at)
+    return (f"{part[0]}_cent", part[1]) if part else None
+
+
+def _small_behind(page: Page, amount: Value) -> bool:
+    """Return whether an amount was said in hundredths: "250 cents"."""
+    words = [word for word in page.words if amount.start <= word.start < amount.end]
+    known = page.language.phrases
+    small = any(known("money_hundredths").match(words, at) for at in range(len(words)))
+    return small and not any(known("money").match(words, at) for at in range(len(words)))
 
 
 def _wanted(page: Page, at: int, kind: str) -> tuple[str, int] | None:

@@ -39,6 +39,7 @@ _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019](?=\w))?", re.UNICODE)
 _BARE: Final = re.compile(r"\d{1,2}(?:[:.]\d\d)?|[^\W\d]+(?: [^\W\d]+)*")
 _NTH: Final = r"\d{1,2}(?:st|nd|rd|th|er|e|ers|o|a)"
 _PLACES: Final = re.compile(r"\{(unit|day|days|nth)\}")
+_DATE: Final = r"\d{4}-\d\d-\d\d"
 _NAMED: Final = frozenset({"noon", "midday"})
 _HALF_DAY: Final = 12
 _WEEK: Final = 7
@@ -219,7 +220,8 @@ def _read_from(row: _Row, at: int, code: str, now: dt.datetime) -> _Found:
                     longest, kind = end, key
         joined: Timing | None = None
         if kind:
-            joined = _join(found.timing, _build(kind, row, here, longest, code, now))
+            said = _build(kind, row, here, longest, code, now)
+            joined = None if said.is_empty else _join(found.timing, said)
         elif here > at and known["fill"].fullmatch(str(row.values[here])):
             here += 1
             continue
@@ -252,7 +254,7 @@ def _build(kind: str, row: _Row, at: int, end: int, code: str, now: dt.datetime)
     """Return what one phrase says."""
     theme, _, name = kind.partition(".")
     if theme in ("parts", "today", "each"):
-        return _part(theme, name, code, now)
+        return _part(theme, name, row.values[at:end], code, now)
     if theme == "coming":
         return _ahead(int(_data(code)["coming"][name]), now)
     if theme == "regular":
@@ -260,7 +262,11 @@ def _build(kind: str, row: _Row, at: int, end: int, code: str, now: dt.datetime)
     return _BUILDERS[kind](row, at, end, code, now)
 
 
-def _part(theme: str, name: str, code: str, now: dt.datetime) -> Timing:
+def _part(theme: str, name: str, values: Sequence[Any], code: str, now: dt.datetime) -> Timing:
+    dates = {str(value) for value in values if re.fullmatch(_DATE, str(value))}
+    near = {(now.date() + dt.timedelta(days=ahead)).isoformat() for ahead in (0, 1)}
+    if dates - near:  # "jeden letzten Freitag" is no morning, which is read as tomorrow
+        return Timing()
     time = str(_data(code)[theme][name])
     if theme == "today":
         return Timing(part=time, date=now.date().isoformat(), is_today=True)
@@ -281,7 +287,7 @@ def _hour(row: _Row, at: int, end: int, code: str, _: dt.datetime) -> Timing:
 
 
 def _on(row: _Row, at: int, end: int, _code: str, _: dt.datetime) -> Timing:
-    dates = (value for value in row.values[at:end] if re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)))
+    dates = (value for value in row.values[at:end] if re.fullmatch(_DATE, str(value)))
     return Timing(date=str(next(dates)))
 
 

@@ -86,6 +86,27 @@ def test_a_moment_that_is_over_is_no_plan(text):
     assert is_over(timing, NOW.timestamp(), ZONE)
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("on the last friday of each month to pay rent", "en"),
+        ("every last friday of the month to pay rent", "en"),
+        ("am letzten Freitag jedes Monats an die Miete", "de"),
+        ("jeden letzten Freitag im Monat an die Miete", "de"),
+        ("le dernier vendredi de chaque mois de payer le loyer", "fr"),
+        ("el último viernes de cada mes pagar el alquiler", "es"),
+        ("every first monday of the month to call Ann", "en"),
+        ("jeden ersten Montag im Monat Anna anzurufen", "de"),
+        ("twice a day to stretch", "en"),
+        ("zweimal am Tag ans Dehnen", "de"),
+        ("at the end of every month to send the invoice", "en"),
+    ],
+)
+def test_a_repetition_that_no_rule_has_is_no_plan(text, language):
+    timing, _ = split_timing(text, HERE, language)
+    assert plan(timing, NOW.timestamp(), ZONE) is None
+
+
 def test_without_a_time_of_day_it_is_nine_and_that_is_noted():
     found = when("on Friday")
     assert describe(found)[1] == "2026-11-27 09:00"

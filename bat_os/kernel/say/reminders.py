@@ -130,7 +130,7 @@ async def _set(one: Act, kind: str, timing: Timing, said: str) -> Answer | None:
     zone, now = (await find_here(one.mind))[ZONE], one.now.timestamp()
     found = plan(timing, now, zone, early=kind == "alarm")
     if found is None:
-        over = is_over(timing, now, zone)
+        over = is_over(timing, now, zone) and not repeats(said, one.language)
         return _ask_when(one, kind, said, "reminders.past" if over else f"reminders.ask_{kind}")
     fresh = Schedule(
         kind, said[:MAX_TEXT], found.rule, zone, found.next, home=one.mind.home_id, made=now,

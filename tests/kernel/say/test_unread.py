@@ -1,0 +1,64 @@
+"""What a sentence says is read whole, or asked about; through the real library."""
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("how many days from Monday to Friday", 4),
+        ("add 1 to one point five million", 1500001),
+        ("what percentage of 80 is 20", 25),
+        ("wats the avrage of 10, 20, 40 and 50", 30),
+        ("how many lines does 'a b' contain", 1),
+        ("how many days left this year, please", None),
+    ],
+)
+async def test_what_is_said_to_the_end_is_computed(said, text, value):
+    body = await said(text, session=text)
+    assert body["kind"] == "computed"
+    assert value in (None, body["value"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "how many days are left in my holiday",
+        "how many lines of 'a ERROR b' contain ERROR",
+        "what is the mean of 7,5",
+    ],
+)
+async def test_what_would_be_left_out_is_not_computed(said, text):
+    assert (await said(text, session=text))["kind"] in ("asked", "unable")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("convert 3 euros to cents", 300),
+        ("convert 1.500,50 EUR to cents", 150050),
+        ("250 cents to dollars", 2.5),
+        ("wie viele Cent sind 3 Euro", 300),
+        ("€40 plus €5", 45),
+        ("3 times 12.50 €", 37.5),
+        ("convertis 3 euros en centimes", 300),
+        ("convierte 3 euros a céntimos", 300),
+    ],
+)
+async def test_money_is_converted_within_its_currency(said, text, value):
+    body = await said(text, session=text)
+    assert (body["kind"], body["value"]) == ("computed", value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remind me on the last friday of each month to pay rent",
+        "erinnere mich jeden letzten Freitag im Monat an die Miete",
+        "erinnere mich am letzten Freitag jedes Monats an die Miete",
+    ],
+)
+async def test_a_repetition_that_no_rule_has_is_asked_about(said, text):
+    assert (await said(text, session=text))["kind"] == "asked"
