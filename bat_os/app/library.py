@@ -83,7 +83,8 @@ async def load_seeds(mind: KernelContext) -> None:
     """Load the seed library of this program into the image."""
 
     async def load() -> None:
-        await mind.catalog.seed_methods(read_seeds(), read_vectors())
+        seeds = await asyncio.to_thread(read_seeds)  # the loop answers others meanwhile
+        await mind.catalog.seed_methods(seeds, read_vectors())
 
     await _load(mind.image, "seed", _seed_text(), load)
 

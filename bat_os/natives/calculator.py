@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simpleeval import InvalidExpression, SimpleEval
 
+from bat_os.core import syntax
 from bat_os.errors import ArgumentsError
 
 if TYPE_CHECKING:
@@ -226,6 +227,14 @@ class _Exact(SimpleEval):
         )
         for kind in [kind for kind in self.nodes if kind not in _NODES]:
             del self.nodes[kind]
+
+    @staticmethod
+    def parse(expr: str) -> ast.AST:
+        """Return the tree of one line: one tree at a time in all threads."""
+        body = syntax.parse(expr.strip()).body
+        if not body:
+            raise InvalidExpression("the expression is empty")
+        return body[0]
 
     def _eval_constant(self, node: Any) -> Decimal:
         if type(node.value) not in (int, float):

@@ -110,6 +110,7 @@ class _Forms:
             limits,
             self.spelling,
             (polite.get("before", ()), polite.get("after", ()), polite.get("maybe", ())),
+            frozenset(fold(polite.get("said", "")).split()),
         )
         self.indirect = [
             (re.compile(rf"\A{asked}\Z", re.IGNORECASE), order)
@@ -164,7 +165,8 @@ class _Forms:
         numbers = self._find_numbers(words, typed)
         spans = {at: ("number", end) for at, (end, _) in numbers.items()}
         matches = self.templates.match(words, spans)
-        found = [m for m in matches if _may_be(m, text) and _has_name(m, words)]
+        fit = [m for m in matches if not _is_quoted(text, words, m.last)]
+        found = [m for m in fit if _may_be(m, text) and _has_name(m, words)]
         found = [m for m in found if _keeps(m)] if signs else found
         if not found:
             return None
@@ -201,6 +203,8 @@ class _Forms:
 
         def cut(name: str, first: int, last: int) -> str:
             start, end = _find_said(text, words, first, last, whole=name in _ITEMS)
+            if last == len(words) and name not in _MEANT and text[end:].strip(_EDGES):
+                end = len(text.rstrip())  # "cheer :-)"
             if group.exact and last == match.last:
                 start, end = _find_exact(text, words, first, match, ordered=not group.whole)
             meant = name in _MEANT or self.templates.takes_only_some(name)
@@ -380,9 +384,20 @@ def _may_be(match: Match, text: str) -> bool:
     group: _Group = match.payload
     if group.must and not group.must.search(text):
         return False
-    asks = _QUESTION.search(text) is not None
+    asks = _QUESTION.search(text) is not None and not _ends_in_quotes(text)
     # "could you add milk?" asks for it politely
     return group.question in (None, asks) or (asks and match.first > 0)
+
+
+def _is_quoted(text: str, words: Sequence[Word], last: int) -> bool:
+    """Return whether what a template takes for politeness stands in what is quoted."""
+    return last < len(words) and _QUOTED.search(text, words[last].start) is not None
+
+
+def _ends_in_quotes(text: str) -> bool:
+    """Return whether a sentence ends with what it quotes: its last mark belongs to that."""
+    *_, last = (None, *_WHOLE.finditer(text))
+    return last is not None and last.start() > 0 and not text[last.end() :].strip(" .")
 
 
 def _limit(data: Mapping[str, Any], sets: Mapping[str, frozenset[str]]) -> Limit:

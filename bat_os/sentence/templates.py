@@ -142,6 +142,7 @@ class Templates:
         limits: Mapping[str, Limit],
         spelling: Spelling,
         polite: tuple[Sequence[str], Sequence[str], Sequence[str]] = ((), (), ()),
+        said: frozenset[str] = frozenset(),
     ) -> None:
         self._rules, self._limits, self._spelling = rules, limits, spelling
         self._split: dict[str, list[str]] = {}  # part of a template -> its words
@@ -149,6 +150,7 @@ class Templates:
         self.slots_after: list[list[int]] = [[]]
         self.ends: list[list[Any]] = [[]]
         self._slot: list[tuple[str, Limit] | None] = [None]
+        self._said = said  # "say please": what is polite behind such a word may be what is said
         before, behind, maybe = polite
         self._before, self._behind = self._index([*before, *maybe]), self._index(behind)
         self._maybe = frozenset(phrase for each in self._index(maybe).values() for phrase in each)
@@ -184,7 +186,8 @@ class Templates:
         triangle" may be none.
         """
         first = max(self._heads(words, marked))
-        return first, min(at for at in self._tails(words) if at > first)
+        tails = self._tails(words)
+        return first, min(at for at, counts in tails.items() if at > first and counts >= 0)
 
     def match(self, words: list[Word], typed: Mapping[int, tuple[str, int]]) -> list[Match]:
         """Return the templates that fit all words, the most literal first.
@@ -261,7 +264,8 @@ class Templates:
             for phrase in self._behind.get(lows[at], ()):
                 end = at + len(phrase)
                 if end in tails and tuple(lows[at:end]) == phrase:
-                    tails[at] = max(tails.get(at, 0), tails[end] + _POLITE * len(phrase))
+                    counts = -_POLITE if lows[at - 1] in self._said else _POLITE
+                    tails[at] = max(tails.get(at, -1), tails[end] + counts * len(phrase))
         return tails
 
     def _index(self, phrases: Sequence[str]) -> dict[str, list[tuple[str, ...]]]:

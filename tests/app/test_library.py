@@ -1,5 +1,6 @@
 """bat_os.app.library: the shipped vectors are those of the shipped texts."""
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -95,6 +96,15 @@ async def test_another_version_of_the_program_looks_again(mind, reads, monkeypat
     monkeypatch.setattr(library.bat_os, "__version__", "99")
     await library.load_seeds(mind)
     assert (await titles(mind), len(reads)) == (["purr"], 2)
+
+
+async def test_a_library_is_read_while_the_loop_answers_others(mind, monkeypatch):
+    threads, read_seeds = [], library.read_seeds
+    note = lambda: threads.append(threading.current_thread()) or read_seeds()  # noqa: E731
+    monkeypatch.setattr(library, "read_seeds", note)
+    await library.load_seeds(mind)
+    assert await titles(mind) == ["purr"]
+    assert threads != [threading.main_thread()]
 
 
 @pytest.mark.model

@@ -10,6 +10,7 @@ import pytest
 
 import bat_os
 from bat_os.core import syntax
+from bat_os.natives.calculator import evaluate
 
 
 def test_two_threads_never_build_a_tree_at_once(monkeypatch):
@@ -68,3 +69,16 @@ def test_what_is_no_literal_is_refused(text):
 
 def test_a_literal_may_be_indented():
     assert syntax.parse_literal("  {'a': (1, 2.5)}") == {"a": (1, 2.5)}
+
+
+def test_the_tree_of_an_expression_is_built_again_too(monkeypatch):
+    real, broken = ast.parse, [SystemError("AST constructor recursion depth mismatch")] * 2
+
+    def spoilt(*args, **kwargs):
+        if broken:
+            raise broken.pop()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ast, "parse", spoilt)
+    assert evaluate("2 * (3 + 4)") == 14
+    assert broken == []

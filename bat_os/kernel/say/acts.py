@@ -9,6 +9,7 @@ take back. What deletes more than one thing asks first.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from bat_os.kernel.say import here, recall, reminders, tallies
 from bat_os.kernel.say.recall import Act
 from bat_os.kernel.say.tallies import count_up, find_counter
 from bat_os.sentence.periods import find_period
+from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -37,6 +39,7 @@ LISTS: Final = "lists_obj"
 MAX_ITEMS: Final = 200
 ONE: Final = frozenset({"a", "an", "another", "ein", "eine", "einen", "un", "une", "una"})
 MAX_NAME: Final = 100
+_AMOUNTS: Final = frozenset({"number", "percent", "unit", "money", "expression"})
 
 
 async def act(
@@ -106,6 +109,8 @@ async def _add(one: Act) -> Answer | None:
     items = _items(one)
     if (name is None and one.values.get("known")) or not _may_be_listed(one, items):
         return None
+    if name is None and not one.certain and await asyncio.to_thread(_are_amounts, one, items):
+        return None  # "add 3 kg and 200 g in grams" names no list
     if counted := await _counted(one, items):
         return await count_up(counted)
     if name is None and not one.slot("list"):
@@ -154,6 +159,16 @@ def _apart(item: str, ending: str) -> tuple[str, str]:
 def _may_be_listed(one: Act, items: list[str]) -> bool:
     """Return False for nothing, and for numbers without a list: they are to be added up."""
     return any(one.slot("list") or re.search(r"[^\W\d]", item) for item in items)
+
+
+def _are_amounts(one: Act, items: list[str]) -> bool:
+    """Return whether each entry is an amount, and of nothing: "3 kg", "20 euros"."""
+    read = [read_sentence(item, one.now, one.language) for item in items]
+    return all(
+        {value.kind for value in each.values} <= _AMOUNTS
+        and not re.sub(r"\{\w+\}", "", each.masked).strip()
+        for each in read
+    )
 
 
 async def _counted(one: Act, items: list[str]) -> Act | None:

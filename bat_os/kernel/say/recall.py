@@ -7,7 +7,7 @@ No model takes part.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.core.answer import Answer
@@ -16,6 +16,7 @@ from bat_os.image.facts import person_of, words_of
 from bat_os.image.store import watch_commits
 from bat_os.kernel import memory
 from bat_os.kernel.turn import take_turn
+from bat_os.sentence.forms import read_form
 from bat_os.sentence.periods import find_period
 from bat_os.sentence.texts import text
 
@@ -246,6 +247,26 @@ def _ask_instead(asked: Asked, kept: memory.Remembered, commit: str) -> Answer:
         "asked", f"{said} {question}", kept.fact.text, needs="confirmation",
         language=asked.language, memory={"confirm": noted, "transaction": commit},
     )  # fmt: skip
+
+
+async def remember_in_doubt(
+    mind: KernelContext, sentence: Sentence, *, now: dt.datetime
+) -> Answer | None:
+    """Answer "my password is abc123?": by what is known, or by asking whether to keep the mark.
+
+    None if the sentence would not be kept without its question mark.
+    """
+    said = sentence.text.rstrip()
+    bare = said.rstrip("?").rstrip()
+    form = read_form(replace(sentence, text=bare)) if bare != said else None
+    if form is None or form.name != "memory_obj.remember" or not form.certain:
+        return None
+    if told := await recall_facts(mind, sentence, now=now):
+        return told
+    asked = Asked(mind, form.name, form.values, sentence.language, now)
+    kept = _as_kept(asked)
+    question = asked.ask_which({each: {"text": each} for each in (kept + said[len(bare) :], kept)})
+    return replace(question, text=asked.say("memory.with_mark"))
 
 
 async def change(asked: Asked) -> Answer:

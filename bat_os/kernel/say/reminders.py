@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 500
 LISTED: Final = 20
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
+_NONE: Final = {"timer": "reminders.no_timer", "alarm": "reminders.no_alarm"}  # of a kind
 _STEM: Final = 6  # letters of a word that tell it from another
 
 
@@ -193,11 +194,12 @@ async def _list(one: Act) -> Answer:
     if one.values.get("first"):
         found = found[:1]
     if not found:
-        key = "reminders.none_about" if about else "reminders.none"
+        key = "reminders.none_about" if about else _NONE.get(kind, "reminders.none")
         return one.answer("recalled", key, [], text=about)
     said = [_line(one, each) for each in found[:LISTED]]
     told = one.say("reminders.list", count=len(found), text="; ".join(said))
-    last = {"reminder": found[0].number} if len(found) == 1 else {}
+    numbers = [each.number for each in found[:LISTED]]
+    last = {"reminder": numbers[0]} if len(found) == 1 else {"reminders": numbers}
     return Answer("recalled", told, said, language=one.language, memory=last)
 
 
@@ -238,7 +240,9 @@ async def _cancel(one: Act) -> Answer:
     """Cancel the reminder that is meant; of several without a word for one, ask which."""
     found, about, sure = await _chosen(one)
     if not found:
-        key = "talk.nothing_to_cancel" if one.values.get("last") else "reminders.none"
+        kind = one.slot("kind")
+        key = _NONE.get(kind, "reminders.none")
+        key = "talk.nothing_to_cancel" if one.values.get("last") else key
         return one.answer("unable", "reminders.none_about" if about else key, text=about)
     if not sure or one.values.get("ask") or (len(found) > 1 and not one.values.get("all")):
         return _which(one, found)
@@ -267,6 +271,8 @@ async def _chosen(one: Act) -> tuple[list[Schedule], str, bool]:
         found = [each for each in found if each.kind == kind]
     if number := one.values.get("number") or ("" if about else one.values.get("last")):
         return [each for each in found if each.number == number], "", True
+    if among := one.values.get("among"):
+        return [each for each in found if each.number in among], "", True
     if not about:
         return found, "", True
     timing = await asyncio.to_thread(_timing_named, one, about)
@@ -281,6 +287,7 @@ async def _chosen(one: Act) -> tuple[list[Schedule], str, bool]:
 def _timing_named(one: Act, words: str) -> Timing | None:
     """Return the span or the moment that some words are: "10 minute", "7 o'clock"; else None."""
     here = one.now.replace(tzinfo=None)
+    words = re.sub(r"(?<=\d)-(?=[^\W\d])", " ", words)  # "10-minute"
     for before in ("in", "at"):
         said = f"{text(one.language, f'due.{before}')} {words}"
         timing = read_timing(said, here, one.language)

@@ -44,7 +44,7 @@ from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.here import source_of
 from bat_os.kernel.say.leave import LET_THROUGH, ask_leave, label_of, mark
 from bat_os.kernel.say.lessons import Lessons
-from bat_os.kernel.say.recall import UNDO, recall_anything
+from bat_os.kernel.say.recall import UNDO, recall_anything, remember_in_doubt
 from bat_os.kernel.say.remarks import Talk
 from bat_os.kernel.say.reminders import is_question, read_repeated, speaks_of
 from bat_os.kernel.say.shown import ByExample
@@ -219,8 +219,8 @@ class Room:
         steps = (
             self._call, self._use_above, self._speak_of_reminder, self._watch, self._talk.settle,
             self._talk.follow_up, self._talk.speak_of, self._look_inside, self._act,
-            self._use_skill, self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
-            self._by_tools,
+            self._use_skill, self._keep_in_doubt, self._act_in_doubt, self._talk.refer,
+            self._recall, self._ask_which, self._by_tools,
         )  # fmt: skip
         refers = {self._talk.settle, self._talk.follow_up, self._talk.refer}
         of_last = mark(heard, label_of(heard.conversation.last))
@@ -296,6 +296,9 @@ class Room:
     async def _act(self, heard: Heard) -> Answer | None:
         form = heard.form
         return await self._carry_out(heard, form) if form is not None and form.certain else None
+
+    async def _keep_in_doubt(self, heard: Heard) -> Answer | None:
+        return await remember_in_doubt(self._mind, heard.typed, now=heard.now)
 
     async def _act_in_doubt(self, heard: Heard) -> Answer | None:
         form = heard.form

@@ -101,6 +101,8 @@ async def cancel(
     if number := last.get("reminder"):
         form = Form("reminders_obj.cancel", {"last": number, "ask": last["kind"] != "acted"})
         return await carry_out(heard, form)
+    if numbers := last.get("reminders"):
+        return await carry_out(heard, Form("reminders_obj.cancel", {"among": numbers, "ask": True}))
     if last["kind"] != "acted" or not last.get("transaction"):
         return None
     undo = text(heard.language, "self.undo_that")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kernel.say.test_naming import entries, slots
+from tests.kernel.say.test_naming import entries, live, slots
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,40 @@ async def test_a_fact_is_kept_to_its_last_character(talk, said, asked, kept):
 )
 async def test_a_full_stop_and_what_is_polite_behind_an_order_are_not_kept(talk, said):
     assert (await talk(said))["value"] == "my cat is called Tom"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["my password is {}", "remember that my password is {}", "mein Passwort ist {}",
+     "mon surnom est {}", "mi contraseña es {}"],
+)  # fmt: skip
+async def test_a_fact_with_a_question_mark_is_asked_about_and_kept_as_it_is_said(talk, said):
+    before = len((await talk("what do you remember?", session="two"))["value"] or ())
+    asked = await talk(said.format("abc123?"))
+    assert (asked["kind"], len(asked["choices"])) == ("asked", 2)
+    assert len((await talk("what do you remember?", session="two"))["value"] or ()) == before
+    assert (await talk("1"))["value"].endswith("abc123?")
+    known = await talk(said.format("abc123?"))  # the same words ask by now
+    assert known["kind"] == "recalled"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("remind me tomorrow at 9 to say please", "say please"),
+        ("remind me tomorrow at 9 to say thank you", "say thank you"),
+        ("remind me tomorrow at 9 to call Zoe please", "call Zoe"),
+        ("remind me tomorrow at 9 to cheer :-)", "cheer :-)"),
+        ("remind me tomorrow at 9 to cheer 🐈", "cheer 🐈"),
+        ('remind me tomorrow at 9 to ask "are you ok?"', 'ask "are you ok?"'),
+        ("erinnere mich morgen um 9 daran, danke zu sagen", "danke zu sagen"),
+        ("rappelle-moi demain à 9 h de dire merci", "dire merci"),
+        ("recuérdame mañana a las 9 decir gracias", "decir gracias"),
+    ],
+)
+async def test_a_reminder_is_kept_to_its_last_character(talk, said, kept):
+    assert (await talk(said))["kind"] == "acted"
+    assert await live(talk) == [kept]
 
 
 @pytest.mark.parametrize(

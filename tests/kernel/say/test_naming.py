@@ -194,7 +194,50 @@ async def test_a_timer_is_named_by_its_length(talk, reminder, timer, said, left)
     assert await live(talk) == left
 
 
-@pytest.mark.parametrize("said", ["cancel it", "stop it", "forget it", "never mind"])
+async def test_one_timer_of_two_is_named_by_its_length_in_each_language(talk):
+    for made, other, said in (
+        ("set a 2 hour timer", "set a 2 minute timer", "cancel 2 hour timer"),
+        ("set a 10 minute timer", "set a 20 minute timer", "stop the 10-minute timer"),
+        ("set a 10 minute timer", "set a 20 minute timer", "cancel the timer for 10 minutes"),
+        ("stell einen Timer auf 10 Minuten", "stell einen Timer auf 20 Minuten",
+         "stopp den 10-Minuten-Timer"),
+        ("stell einen Timer auf 10 Minuten", "stell einen Timer auf 20 Minuten",
+         "lösch den Timer über 10 Minuten"),
+        ("mets un minuteur de 10 minutes", "mets un minuteur de 20 minutes",
+         "annule le minuteur de 10 minutes"),
+        ("pon un temporizador de 10 minutos", "pon un temporizador de 20 minutos",
+         "cancela el temporizador de 10 minutos"),
+    ):  # fmt: skip
+        await talk(made)
+        left = await live(talk)
+        await talk(other)
+        kept = [each for each in await live(talk) if each not in left]
+        assert (await talk(said))["kind"] == "acted", said
+        assert await live(talk) == kept, said
+        assert (await talk(said))["kind"] == "unable", said
+        await talk("cancel all timers")
+        assert await live(talk) == []
+
+
+async def test_a_kind_of_which_there_is_none_is_not_said_to_be_all(talk):
+    await talk("remind me tomorrow at 9 to sing")
+    assert (await talk("what timers are running?"))["text"] == "No timer is running."
+    assert (await talk("what alarms do I have?"))["text"] == "No alarm is set."
+    assert (await talk("cancel the timer"))["text"] == "No timer is running."
+
+
+async def test_of_several_that_were_shown_it_is_asked_which_is_cancelled(talk):
+    await talk("remind me tomorrow at 9 to sing")
+    for minutes in (5, 9):
+        await talk(f"set a timer for {minutes} minutes")
+    await talk("what timers are running?")
+    asked = await talk("cancel it")
+    assert (asked["kind"], len(asked["choices"])) == ("asked", 2)
+    assert (await talk("1"))["kind"] == "acted"
+    assert await live(talk) == [9, "sing"]
+
+
+@pytest.mark.parametrize("said", ["cancel it", "delete it", "stop it", "forget it", "never mind"])
 @pytest.mark.parametrize("made", ["set a timer for 10 minutes", "remind me tomorrow at 9 to sing"])
 async def test_what_was_just_set_is_cancelled_and_said_so(talk, made, said):
     await talk(made)
@@ -216,6 +259,13 @@ async def test_nothing_is_cancelled_with_an_assent(talk):
     assert (await talk("cancel it"))["kind"] == "asked"
     await talk("yes")
     assert await live(talk) == []
+
+
+async def test_amounts_alone_make_no_list(talk):
+    assert (await talk("add 3 kg and 200 g in grams"))["kind"] != "acted"
+    assert await slots(talk, "lists_obj", "lists") == {}
+    await talk("add 3 kg and 200 g to my test list")  # a list is named
+    assert {*await entries(talk)} == {("test", "3 kg"), ("test", "200 g")}
 
 
 @pytest.mark.parametrize(
