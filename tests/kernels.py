@@ -144,6 +144,7 @@ class ThinkingKernel:
         self.ahead = ()
         self.steps = ()
         self.options = {}
+        self.journal = []  # its lines
 
     def client(self):
         return KernelClient.at(self.home.path)
@@ -163,7 +164,7 @@ class ThinkingKernel:
         """Serve ``self.mind``, with nothing to prepare."""
         self.door = f"ipc://{self.home.path}/run/kernel.sock"
         doors = [(self.door, "")]
-        self.kernel = Kernel(self.mind, doors, self.steps, lambda event: None, parts.verbs)
+        self.kernel = Kernel(self.mind, doors, self.steps, self.journal.append, parts.verbs)
         self.kernel.ahead = self.ahead
         serving = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self.kernel.run(serving.set_result))

@@ -192,6 +192,8 @@ def find_language(text: str, hint: str = "") -> str:
 
     >>> find_language("double a number, e.g. 4 gives 8")
     'en'
+    >>> find_language("19 plus 4"), find_language("19 plus 4", "de")
+    ('en', 'de')
     """
     low = " ".join(word for word in text.lower().split() if not _is_address(word))
     low = _LETTERS.sub(" ", low)

@@ -378,7 +378,7 @@ def _is_number(item: object) -> bool:
 
 
 def _same(spoken: str, literal: str) -> bool:
-    return spoken == literal or spoken.rstrip("s") == literal.rstrip("s")
+    return spoken.rstrip("s") == literal.rstrip("s")
 
 
 def match(

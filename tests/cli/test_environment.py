@@ -62,6 +62,8 @@ def test_a_home_that_others_can_write_to_is_refused_with_the_command_that_closes
         home.path.chmod(0o755)
         path.chmod(mode)
         assert f"chmod go-w {path}" in find_fault(home.path)
+        with pytest.raises(SettingsError, match=f"chmod go-w {path}"):
+            load(home.path, {})
         path.chmod(0o700)
     assert find_fault(home.path) == ""
 

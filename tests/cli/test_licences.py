@@ -25,10 +25,11 @@ def test_every_package_that_is_fetched_is_named(file):
     assert {re.sub(r"[-_.]+", "-", pin).lower() for pin in pins} <= listed
 
 
-def test_every_package_of_the_first_stage_is_pinned_also_what_others_need():
-    lines = (ROOT / "requirements-first.txt").read_text().splitlines()
-    pinned = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
-    assert {part.name for part in parts() if part.kind == "package"} <= pinned
+@pytest.mark.parametrize("file", LISTS)
+def test_every_package_that_is_named_is_pinned_in_its_list(file):
+    lines = (ROOT / file).read_text().splitlines()
+    pinned = {canonicalize_name(re.split(r"[\[=]", line)[0]) for line in lines if "==" in line}
+    assert {part.name for part in parts() if part.kind == LISTS[file][0]} <= pinned
 
 
 def test_every_model_that_a_profile_names_is_there_with_its_licence():

@@ -80,9 +80,10 @@ def test_help_lists_all_verbs_and_the_exit_statuses(capsys):
         told = capsys.readouterr().out
         assert all(re.search(rf"^    {name}\b", told, re.MULTILINE) for name in COMMANDS)
         assert "exit status:" in told
-    with pytest.raises(SystemExit):
-        main(["serve", "--help"])
-    assert "usage: batos serve" in capsys.readouterr().out
+    for before in ([], ["--quiet"], ["--home", "/x"], ["--tcp-port", "0"], ["--profile", "x"]):
+        with pytest.raises(SystemExit):
+            main([*before, "serve", "--help"])
+        assert "usage: batos serve" in capsys.readouterr().out
 
 
 def test_the_page_about_the_command_line_has_every_exit_status():

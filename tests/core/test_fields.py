@@ -36,6 +36,18 @@ def test_an_example_gets_its_missing_parts():
     assert examples == [{"args": [], "kwargs": {}, "result": 1}]
 
 
+def test_an_example_states_up_to_twenty_effects():
+    effect = {"target": "notes", "selector": "write", "args": ["a.txt", "x"]}
+
+    def read(count):
+        stated = {"result": 1, "effects": [effect] * count}
+        return FIND.read_body({"text": "x", "examples": [stated]})["examples"][0]["effects"]
+
+    assert read(20) == [effect] * 20
+    with pytest.raises(ArgumentsError, match="effects are a list of at most 20 messages"):
+        read(21)
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

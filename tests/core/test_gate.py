@@ -84,6 +84,7 @@ def test_one_that_gains_on_most_and_loses_what_was_safe_is_refused():
     assert refused_at(compared([(2, 6)] * 60 + [(8, 0)])) == "never lose"
     assert refused_at(compared([(2, 6)] * 60 + [(8, 3)] * 2 + [(8, 8)] * 8)) == "never lose"
     assert refused_at(compared([(2, 6)] * 60 + [(8, 3)] + [(8, 8)] * 19)) == ""
+    assert refused_at(compared([(2, 6)] * 60 + [(8, 4)] * 2 + [(8, 8)] * 8)) == ""
 
 
 def test_one_that_talks_longer_is_refused():

@@ -152,6 +152,22 @@ def test_deep_nesting_is_too_large():
         decode_request(frames({"v": 1, "args": deep}))
 
 
+def test_a_message_may_have_as_many_items_as_it_may(monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_ITEMS", 8)
+    assert decode_request(frames({"v": 1, "args": [[1, 2, 3]]})).args == ([1, 2, 3],)
+    with pytest.raises(TooLargeError, match="more than 8 items"):
+        decode_request(frames({"v": 1, "args": [[1, 2, 3, 4]]}))
+
+
+def test_a_value_fits_into_what_is_left_to_the_last_byte_and_item():
+    value = {"a": "text"}
+    size = len(protocol.pack(value))
+    protocol.Room(size, 2).take(value, 0)
+    for room in (protocol.Room(size - 1, 2), protocol.Room(size, 1)):
+        with pytest.raises(TooLargeError, match="are left in this message"):
+            room.take(value, 0)
+
+
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_any_bytes_give_a_request_or_a_coded_error(given_frames):
     with contextlib.suppress(BatError):

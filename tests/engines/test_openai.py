@@ -10,7 +10,7 @@ import pytest
 
 from bat_os.engines.gguf import packaged_gguf
 from bat_os.engines.model_server import Breaker, Policy, check_url
-from bat_os.engines.openai import OpenAiEngine
+from bat_os.engines.openai import OpenAiEngine, calls_of
 from bat_os.errors import ModelError, ModelOutputError, SettingsError
 from bat_os.ports import Prompt, Sampling
 from tests.engines.contract import (
@@ -266,6 +266,14 @@ async def test_a_server_that_ignores_n_is_asked_once_per_answer():
     assert [body["seed"] for _, body in asked[1:]] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("ways", [1, 2])
+def test_a_schema_with_several_ways_to_answer_offers_each_and_any_other_is_one_tool(ways):
+    said = [{"properties": {name: {"type": "string"}}, "required": [name]} for name in "ab"]
+    schema = {"anyOf": said[:ways]}
+    each = [("a", "", said[0]), ("b", "", said[1])]
+    assert calls_of(schema) == (each if ways == 2 else [("answer", "", schema)])
+
+
 async def test_a_busy_server_is_asked_again():
     replies = iter([reply(503, b""), reply(429, b"", more="Retry-After: 0\r\n")])
 
@@ -277,6 +285,16 @@ async def test_a_busy_server_is_asked_again():
 
     assert c.text == "yes"
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize(("status", "down"), [(404, False), (429, True), (500, True)])
+async def test_a_server_that_fails_is_down_and_one_that_refuses_is_not(status, down):
+    def answer(path, body):
+        return serving()(path, body) if path.endswith("models") else reply(status, b"")
+
+    with pytest.raises(ModelError, match=f"answers {status}: no reason given") as caught:
+        await ask(answer)
+    assert caught.value.details["down"] is down
 
 
 async def test_a_server_that_is_not_there_is_named_and_left_alone_after_some_calls():

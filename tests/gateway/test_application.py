@@ -235,6 +235,10 @@ async def test_every_route_and_every_verb_is_in_the_document(http):
     )
     named = [each["operationId"] for path in paths.values() for each in path.values()]
     assert len(named) == len(set(named))
+    for path, operations in paths.items():
+        for each in operations.values():
+            told = {one["name"] for one in each.get("parameters", ()) if one["in"] == "path"}
+            assert told == set(re.findall(r"{(\w+)}", path)), path
 
 
 @pytest.mark.parametrize(

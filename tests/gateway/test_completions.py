@@ -105,7 +105,8 @@ async def test_a_stream_tells_what_is_learned_and_what_it_took(client):
 async def test_a_persona_answers_as_its_model_does(client):
     told, chunks = await chat(client, "how are you?", "robin")
     assert told["content"] == " pass"
-    assert chunks[-1].model_extra["batos"]["kind"] == "said"
+    facts = chunks[-1].model_extra["batos"]
+    assert (facts["kind"], facts["model_calls"]) == ("said", 1)
     done = await client.chat.completions.create(
         model="robin", messages=user("how are you?"), stop=["as", "x"]
     )

@@ -287,6 +287,13 @@ def test_a_filter_that_nothing_can_match_is_refused(value):
         tagged().search(["x"], unit([1, 0]), top_k=1, filters={"source": value})
 
 
+def test_a_text_of_meta_data_is_found_as_long_as_a_filter_may_be():
+    catalog = KnowledgeCatalog()
+    vectors = unit([1, 0])
+    catalog.add("long", "L", ["x"], vectors, meta={"source": "x" * 200, "more": "x" * 201})
+    assert found(catalog.search(["x"], vectors, top_k=1, filters={"source": "x" * 200})) == ["long"]
+
+
 def test_a_filter_and_a_kind_work_together():
     catalog = tagged()
     meta = {"source": "a.md"}
@@ -324,3 +331,11 @@ def test_vectors_of_two_models_are_never_mixed():
         catalog.claim("second", unit([2, 1])[0])
     with pytest.raises(ImageError, match="reindex"):
         catalog.claim("wider", unit([1, 2, 3])[0])
+
+
+def test_while_it_waits_for_longer_vectors_documents_may_bring_such_already():
+    catalog = KnowledgeCatalog()
+    catalog.add("old", "Old", ["the same text"], unit([1, 0]))
+    assert catalog.begin_reindex("wider", unit([1, 2, 3])[0]) == 1
+    catalog.add("new", "New", ["another text"], unit([1, 0, 0]))
+    assert found(catalog.search(["another"], unit([1, 0, 0]), top_k=1)) == ["new"]

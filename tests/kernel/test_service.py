@@ -107,3 +107,11 @@ async def test_a_step_that_finds_no_room_is_named_and_taken_once_there_is_some(t
         assert (told["problem"], told["ready"]) == ("the disk is full", False)
         has_room.set()
         assert (await ready(client))["problem"] == ""
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_kernel_that_is_asked_to_end_knows_whether_another_has_to_follow(tmp_path, restart):
+    async with ThinkingKernel(tmp_path / "home") as kernel, kernel.client() as client:
+        await client.request("shutdown", body={"restart": restart})
+        await kernel.task
+        assert kernel.kernel.wants_restart is restart

@@ -17,7 +17,7 @@ from ZODB.POSException import POSError
 
 from bat_os.core.values import Ref
 from bat_os.errors import StorageError
-from bat_os.image import memory, missions
+from bat_os.image import memory
 from bat_os.image.allowlist import AllowListDB
 from bat_os.image.files.lineage import mind_of
 from bat_os.image.files.opening import open_to_read
@@ -117,9 +117,7 @@ def compare(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 def _name_objects(root: Root) -> dict[bytes, str]:
     """Return a name for each object that can be reached from one with a name, by its oid."""
     named = {
-        name: obj
-        for name, obj in root.get("objects", {}).items()
-        if isinstance(obj, UvmObject) and not name.startswith(missions.RECORD)
+        name: obj for name, obj in root.get("objects", {}).items() if isinstance(obj, UvmObject)
     }
     names = {obj._p_oid: name for name, obj in named.items()}
     waiting = list(named.values())

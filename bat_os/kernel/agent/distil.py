@@ -110,6 +110,8 @@ class _Flow:
         >>> flow = _Flow(frozenset({"than", "longest"}), answers=[("a", "tea"), ("b", "milk")])
         >>> flow.compared(False), flow.compared(True)
         ('len(a) > len(b)', '')
+        >>> _Flow(frozenset({"than", "newest"}), answers=[("a", {}), ("b", {})]).compared(True)
+        ''
         """
         if "than" not in self.words or len(self.answers) != 2:
             return ""

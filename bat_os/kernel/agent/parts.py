@@ -56,6 +56,11 @@ def parts_of(
 
 
 def _lines_of(name: str, known: str, words: frozenset[str]) -> Iterator[Pair]:
+    r"""Yield a text without its margin, and the lines of one that has several or ends one.
+
+    >>> [len(list(_lines_of("a", text, frozenset()))) for text in ("tea", "tea\n", "tea\nmilk")]
+    [0, 2, 1]
+    """
     if known.strip() != known:
         yield f"{name}.strip()", known.strip()
     lines = known.splitlines()

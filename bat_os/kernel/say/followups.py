@@ -269,7 +269,7 @@ def _places_for(
     best = [old for score, old in found if score == max(each for each, _ in found)]
     ends = _pronoun_data()["ends"].get(before.language, {})
     words = set(re.findall(r"\w+", after.text[max(0, value.start - 40) : value.start])[-2:])
-    if len(best) > 1 and not words.isdisjoint(ends.get("first", ())):
+    if not words.isdisjoint(ends.get("first", ())):
         return best[:1]
     return best[-1:] if not words.isdisjoint(ends.get("last", ())) else best
 
@@ -307,6 +307,11 @@ def _span_of_text(last: Mapping[str, Any], before: Sentence) -> tuple[int, int] 
 
 
 def _word_before(text: str, start: int) -> str:
+    """Return the last word before a place.
+
+    >>> _word_before("Add 5", 4), _word_before("5", 0)
+    ('add', '')
+    """
     found = re.search(r"(\w+)\W*$", text[max(0, start - 40) : start])
     return found[1].casefold() if found else ""
 

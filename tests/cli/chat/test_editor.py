@@ -3,10 +3,13 @@
 import asyncio
 
 import pytest
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
+from prompt_toolkit.input import DummyInput
+from prompt_toolkit.output import DummyOutput
 
-from bat_os.cli.chat.editor import ChatCompleter, LiveNames, Slash, is_whole
+from bat_os.cli.chat.editor import ChatCompleter, Editor, LiveNames, Slash, is_whole
 from bat_os.client.client import KernelClient
 
 OBJECTS = [
@@ -75,6 +78,14 @@ async def test_files_are_offered_where_a_verb_takes_them(offer, tmp_path):
 
 
 pytestmark = pytest.mark.slow
+
+
+async def test_what_is_said_while_nobody_types_is_written_at_once(tmp_path):
+    said = []
+    with create_app_session(input=DummyInput(), output=DummyOutput()):
+        editor = Editor(tmp_path, ChatCompleter({}, LiveNames(lambda: None)), lambda: "")
+    await editor.beside(lambda: said.append("the daemon is back"))
+    assert said == ["the daemon is back"]
 
 
 class News:

@@ -1,10 +1,13 @@
 """bat_os.cli.chat.waiting: what is shown of a brief while it runs, in a pipe."""
 
 import asyncio
+import io
+import time
 
 import pytest
+from rich.console import Console
 
-from bat_os.cli.chat.waiting import Waiting
+from bat_os.cli.chat.waiting import TALL, Pulse, Waiting
 from bat_os.cli.console import Screen
 
 ANNOUNCED = "event", {"text": "I can try to learn f(1); about 12 s.", "expected": 12}
@@ -62,6 +65,17 @@ async def test_text_in_the_making_is_one_block_per_text(tell):
     )
     assert told.splitlines()[:3] == ["def f(self):", " return 1\\x1b[2J", "other"]
     assert "VALIDATING" in told.splitlines()[3]
+
+
+def test_on_a_terminal_the_end_of_a_text_in_the_making_is_above_the_line():
+    console = Console(file=io.StringIO(), width=40)
+    pulse = Pulse(console, time.monotonic())
+    pulse.doing = "writing"
+    pulse.text = "".join(f"line {at}\n" for at in range(30))
+    console.print(pulse)
+    *text, line = console.file.getvalue().splitlines()
+    assert text == [f"line {at}" for at in range(30 - TALL, 30)]
+    assert line.endswith("s  writing")
 
 
 async def until_said(capsys, text):

@@ -8,6 +8,7 @@ import socket
 import sys
 from argparse import Namespace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import ZODB
@@ -411,6 +412,23 @@ async def test_a_port_that_another_program_has_is_told(home, monkeypatch):
         state, found, advice = await look_once(home, "doors")
     assert (state, f"TCP port {port} is not available" in found) == ("warning", True)
     assert advice == "set BATOS_TCP_PORT=0"
+
+
+@pytest.mark.parametrize(
+    ("port", "said"), [(-1, "no TCP port is configured"), (0, "any free TCP port is used")]
+)
+async def test_a_door_that_needs_no_port_of_its_own_is_well(home, monkeypatch, port, said):
+    monkeypatch.setenv("BATOS_TCP_PORT", str(port))
+    assert await look_once(home, "doors") == ("ok", said, "")
+
+
+def test_of_a_cluster_whose_image_nobody_wrote_to_no_conflicts_are_told():
+    one = {"kernel": "ab", "living": True, "leads": True, "host": "", "missions": 0}
+    health = {"cluster": {"kernel": "ab", "kernels": [one], "engine": "zeo"}, "image": {}}
+    lines = running.check_cluster(SimpleNamespace(kernel=KernelFacts(health)))
+    assert [(line.name, line.found) for line in lines] == [
+        ("cluster", "ab lives, leads, this one: 0 requests, zeo")
+    ]
 
 
 async def test_a_watchdog_that_gave_up_says_why(home):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bat_os.errors import ConflictError
-from bat_os.image.history.undo import merge_back
+from bat_os.image.history.undo import merge_back, read_changes
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,13 @@ values = st.recursive(
 @given(values, values)
 def test_a_step_that_nothing_followed_is_undone_exactly(before, after):
     assert merge_back(before, after, after) == before
+
+
+async def test_an_object_that_was_written_as_it_was_is_no_change(image, change):
+    def work(root, robot):
+        robot.slots = {**robot.slots}
+        root["objects"]["child"].set_slot("size", 3)
+
+    await change(work)
+    tid = await image.transact(lambda root: root._p_jar.db().lastTransaction().hex(), note="look")
+    assert [one.name for one in await read_changes(image, tid)] == ["child"]

@@ -355,6 +355,13 @@ async def test_a_run_that_was_begun_unasked_is_a_person_s_once_they_start_it(
     assert (await seen(image))["runs"][0]["outcome"] == "promoted"
 
 
+async def test_the_verb_begins_no_run_without_enough_to_learn_from(world):
+    smithy, mind = world()
+    request = check(Request("forge", body={"do": "start"}))
+    with pytest.raises(ArgumentsError, match="50 more gold records and 20 more clusters"):
+        await module.make_forge_verbs(smithy)["forge"](mind, request, print)
+
+
 async def test_gold_that_is_much_like_the_exam_is_not_learned_and_is_counted(
     world, image, monkeypatch
 ):

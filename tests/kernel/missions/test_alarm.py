@@ -108,6 +108,8 @@ async def test_a_reminder_rings_when_it_is_due_and_once(tmp_path):
         await kernel.look()
         assert [each["text"] for each in await kernel.due()] == ["call Ann"]
         assert await kernel.until_shown(1) == ["call Ann"]
+        told = [line["text"] for line in kernel.journal if line["event_type"] == "DUE"]
+        assert told == ["call Ann"]
 
 
 async def test_a_clock_that_jumps_on_and_back_rings_once_each(tmp_path):

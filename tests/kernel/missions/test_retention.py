@@ -1,6 +1,8 @@
 """bat_os.kernel.missions.retention: what ended long ago is forgotten, and nothing else."""
 
+import asyncio
 from heapq import merge
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,6 +59,23 @@ async def test_answers_of_what_is_no_mission_go_with_them(image):
     await prune_answers(image, NOW)
     assert await image.transact(lambda root: list(root["answers"]), note="look") == ["k6"]
     assert not await image.transact(lambda root: is_due(root, NOW), note="look")
+
+
+async def test_the_first_look_is_at_once_and_the_next_comes_a_day_later(image, monkeypatch):
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append((seconds, (await left(image))[1]))
+        if len(pauses) == 2:
+            raise asyncio.CancelledError
+        await keep(image, 2, 15)
+
+    monkeypatch.setattr(pruning, "asyncio", SimpleNamespace(sleep=pause))
+    monkeypatch.setattr(pruning, "time", SimpleNamespace(time=lambda: NOW))
+    await keep(image, 1, 15)
+    with pytest.raises(asyncio.CancelledError):
+        await pruning.keep_pruning(image)
+    assert pauses == [(DAY, []), (DAY, [])]
 
 
 async def test_answers_go_a_week_at_a_time(image):

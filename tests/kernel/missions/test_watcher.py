@@ -225,7 +225,7 @@ async def test_nothing_is_watched_without_a_grant_or_beyond_a_bound(tmp_path, in
         monkeypatch.setattr("bat_os.world.reading.MAX_WATCHED", 9)
         with pytest.raises(RemoteError) as busy:
             await kernel.watch(f"when a file appears in {inbox}")
-        assert busy.value.body["code"] == "BUSY"
+        assert (busy.value.body["code"], busy.value.body["retry_after_ms"]) == ("BUSY", 0)
 
 
 async def test_a_disk_that_is_away_has_lost_nothing(tmp_path, inbox):

@@ -74,7 +74,7 @@ async def test_yes_for_one_answer_is_for_that_answer_alone(said, notes):
 async def test_no_gives_nothing(said, notes):
     asked = await said(f"list the files in {notes}")
     assert len(asked["choices"]) == 3, "a folder has no folder to be asked for besides"
-    assert (await said("no"))["kind"] == "said"
+    assert (await said("no"))["text"] == "All right."
     assert (await said(f"list the files in {notes}"))["needs"] == "grant"
 
 

@@ -43,6 +43,11 @@ async def test_leave_is_asked_for_once_and_for_good(ask, mind, notes):  # noqa: 
     assert again["needs"] == "grant"
 
 
+async def test_who_wants_a_fresh_answer_sets_no_watch(said, notes):  # noqa: F811
+    told = await said(f"tell me when {notes}/todo.md changes", fresh=True)
+    assert told.get("needs") != "grant"
+
+
 async def test_all_that_an_order_needs_is_asked_for_before_it_is_kept(ask, mind, notes):  # noqa: F811
     out = notes.parent / "out"
     out.mkdir()

@@ -42,6 +42,14 @@ async def test_the_same_words_are_kept_once_and_the_newest_counts(mind, image):
     assert [one["fixed"] for one in kept] == [{"percent": 50}]
 
 
+async def test_of_more_than_are_kept_the_oldest_goes(mind, image, monkeypatch):
+    monkeypatch.setattr("bat_os.kernel.say.wordings.MOST", 2)
+    for word in ("zorb", "blick", "knup"):
+        await add_wording(mind, "calculator_obj", "percent_of", read(f"{word} 340"), [17, 340])
+    kept = await image.transact(lambda root: [*root[WORDINGS].values()], note="look")
+    assert [one["text"].split()[0] for one in kept] == ["blick", "knup"]
+
+
 async def test_words_without_words_are_not_kept(mind):
     assert not await add_wording(mind, "calculator_obj", "percent_of", read("17% 340"), [17, 340])
 

@@ -189,6 +189,9 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
             answered.put(root, key, "asked", 1.0, pack({"text": f"I will remember {said}."}), "c")
         for fact_id, said in (("f1", f"{WORD} is very kind"), ("f2", "Ann is kind")):
             memory.keep(root, Fact(fact_id, said, 1.0), np.ones((1, 4), np.float32) / 2)
+        meta = {"source": f"{WORD}.md", "pages": 1, "sha256": "0" * 64}
+        vectors = np.ones((1, 4), np.float32) / 2
+        catalog_in(root).add("diary", "Diary", [f"{WORD} came."], vectors, meta=meta)
         for number in range(200):  # many buckets
             tree_of(root, "experience")[f"{number:04}"] = zlib.compress(pack({"n": number}))
         tree_of(root, "experience")["0100"] = zlib.compress(pack({"wish": f"find {WORD}"}))
@@ -209,6 +212,8 @@ async def test_conversations_facts_and_packed_records_go_as_a_whole(image, tmp_p
         assert list(root["answers"]) == ["k2"]
         assert list(root["facts"]) == ["f2"]
         assert catalog_in(root).doc_ids("fact") == ["fact:f2"]
+        (diary,) = catalog_in(root).documents("document", {})
+        assert diary.meta == {"source": "[erased].md", "pages": 1}  # and no digest of its source
         assert len(root["experience"]) == 199
         assert root["about"]["name"] == "[erased]'s image"
         assert list(root["inner"]) == ["b"]

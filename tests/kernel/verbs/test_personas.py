@@ -1,5 +1,7 @@
 """Personas and states are objects: what a person sets there counts, has versions, can be undone."""
 
+from dataclasses import replace
+
 import pytest
 
 from bat_os.core.brief import Brief
@@ -55,6 +57,20 @@ async def test_a_message_of_a_person_changes_how_a_persona_thinks(mind):
     await send(mind, "brick_obj", "setSlot", "temperature", 0.3)
     assert (await persona(mind, "BRICK"))["temperature"] == 0.3
     assert mind.cast.assigned["BRICK"].sampling.temperature == 0.3
+
+
+async def test_a_model_that_the_roster_does_not_know_is_made_known_to_it(mind):
+    adopted = []
+
+    async def adopt(model):
+        adopted.append(model)
+        raise ModelError("it is not there")  # who asks it will be told so
+
+    mind = replace(mind, adopt=adopt)
+    await send(mind, "brick_obj", "setSlot", "model", "other")
+    await mind.refresh()
+    assert adopted == ["other"]
+    assert mind.roster.model_of("BRICK") == "other"
 
 
 async def test_a_part_of_the_codex_makes_another_prompt(mind):

@@ -225,6 +225,8 @@ async def test_a_name_is_granted_once_and_an_unknown_one_says_how(granted, ask, 
         await granted()
     with pytest.raises(NotFoundError, match="batos grant-mcp NAME -- PROGRAM"):
         await ask("grant-mcp", name="nobody")
+    with pytest.raises(ArgumentsError, match="already an object"):  # before anything is started
+        await granted(program=["/no/such/program"])
     with pytest.raises(ArgumentsError, match="--renew takes no program"):
         await granted("other", renew=True)
 
