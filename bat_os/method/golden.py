@@ -167,8 +167,7 @@ def arrange(
 
     placed: dict[int, Placed] = {}
     kept: dict[str, list[int]] = {}
-    ranks = {GOLD: 0, SILVER: 1, NONE: 2}
-    for at in sorted(order, key=lambda at: (ranks[graded[at][0]], -all_known[at].calls)):
+    for at in sorted(order, key=lambda at: (graded[at][0] != GOLD, -all_known[at].calls)):
         (given, why), cluster = graded[at], clusters[at]
         others, twin = kept.setdefault(cluster, []), None
         if given != NONE:

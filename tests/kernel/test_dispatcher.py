@@ -50,7 +50,7 @@ async def ask(image, cell, gate):
         early = []
         request = Request(kind, target=target, selector=selector, args=args, **fields)
         reply = await dispatcher.handle(request, early.append)
-        decode_reply(encode_reply(reply))
+        assert decode_reply(encode_reply(reply))[1] == request.id
         return reply.body, early
 
     yield ask

@@ -67,6 +67,14 @@ def test_names_and_docstrings_do_not_make_another_method():
     assert form_of(first, "other") == ""
 
 
+def test_of_the_same_methods_one_of_gold_counts_before_a_more_used_one_of_silver():
+    text = "def {}(self, a):\n    return a * 2\n"
+    gold = known(1, selector="double", source=text.format("double"), results=(1, 2))
+    silver = known(2, selector="twice", source=text.format("twice"), results=(1,), calls=3)
+    placed = arrange([silver, gold], lambda one, other: True)
+    assert [one.grade for one in placed] == [NONE, GOLD]
+
+
 def test_of_the_same_methods_the_most_used_one_counts():
     text = "def {}(self, a):\n    return a * 2\n"
     rows = [

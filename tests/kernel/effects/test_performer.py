@@ -18,6 +18,8 @@ async def test_a_write_is_committed_with_the_turn_and_done_after_it(
         await performer.settle(10)
         assert (notes / "b.txt").read_text() == "milk"
         assert await send("notes_obj", "append", "b.txt", "tea") == 3
+        await performer.settle(10)
+        assert (notes / "b.txt").read_text() == "milk\ntea\n", "it is woken by the turn"
         assert await send("notes_obj", "read", "b.txt") == "milk\ntea\n", "what was staged is done"
         await send("notes_obj", "remove", "a.txt")
         assert await send("notes_obj", "names") == ["b.txt"]

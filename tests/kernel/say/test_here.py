@@ -76,6 +76,8 @@ async def test_a_zone_a_country_and_a_language_are_said_too(said, mind):
         "place": "Lech, Austria", "zone": "Asia/Tokyo", "country": "DE", "language": "de",
     }  # fmt: skip
     assert "Asia/Tokyo" in (await said("what is my time zone?"))["text"]
+    await said("mein Land ist die Schweiz")
+    assert (await facts(mind))["country"] == "CH"
     assert (await said("my time zone is Mars/Olympus"))["kind"] == "unable"
     assert (await said("speak Klingon from now on"))["kind"] == "unable"
 
