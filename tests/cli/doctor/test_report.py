@@ -27,7 +27,7 @@ from bat_os.client.client import KernelClient
 from bat_os.core.settings import Settings
 from bat_os.image.awakening import FORMAT
 from bat_os.image.store import ImageStore
-from bat_os.supervisor.home import Home
+from bat_os.supervisor.home import FileLock, Home
 from bat_os.supervisor.report import Status, write_crash, write_status
 from bat_os.supervisor.restart import Run
 from tests.cli.clients import verb
@@ -435,6 +435,21 @@ async def test_a_watchdog_that_gave_up_says_why(home):
     write_status(home, Status("failed", os.getpid(), reason="5 crashes in 300 s"))
     state, found, _ = await look_once(home, "watchdog")
     assert (state, "5 crashes in 300 s" in found) == ("broken", True)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "judged"),
+    [("running", "", "ok"), ("running", "the disk is full", "warning"),
+     ("waiting", "the disk is full", "warning"), ("restarting", "it crashed", "warning")],
+)  # fmt: skip
+async def test_a_watchdog_that_is_there_says_what_it_does_and_why(home, state, reason, judged):
+    write_status(home, Status(state, os.getpid(), reason=reason))
+    lock = FileLock(home.lock)
+    lock.acquire()
+    said, found, _ = await look_once(home, "watchdog")
+    lock.release()
+    assert (said, found.startswith(f"{state} since ")) == (judged, True)
+    assert found.endswith(f", 0 restarts: {reason}" if reason else ", 0 restarts")
 
 
 async def test_a_watchdog_that_was_killed_is_told(home):

@@ -76,6 +76,20 @@ async def test_after_a_pack_the_backup_begins_anew_and_drops_what_it_had(image, 
     await copy.close()
 
 
+@pytest.mark.parametrize("links", [True, False])
+async def test_a_file_that_came_back_is_written_by_nobody_with_links_or_without(
+    image, tmp_path, monkeypatch, links
+):
+    await back_up(image, tmp_path / "backup")
+    if not links:
+        monkeypatch.setattr("bat_os.image.files.disk.link", lambda *_: False)
+    _, copy = await restored(tmp_path / "backup", tmp_path / "other")
+    await copy.close()
+    blobs = [path.stat() for path in (tmp_path / "other").rglob("*.blob") if path.is_file()]
+    assert [about.st_mode & 0o222 for about in blobs] == [0] * 2
+    assert all((about.st_nlink > 1) == links for about in blobs)
+
+
 async def test_a_fork_is_carried_away_with_what_it_began_with(image, tmp_path):
     made = await fork(image, "trial")
     other = open_image(tmp_path / "home" / "forks" / "trial" / IMAGE)

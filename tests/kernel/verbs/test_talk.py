@@ -125,7 +125,9 @@ async def test_a_persona_that_repeats_its_own_prompt_has_not_answered(talk, form
 
 
 async def test_one_who_only_reads_a_passage_out_has_not_built_on_the_first(talk):
-    told, _, _ = await talk(QUESTION, ["They hear how walls give echoes back."], [FACT])
+    question = "How does a call tell a bat where the wall is?"
+    told, _, _ = await talk(question, ["It comes back as an echo."], [FACT])
+    assert len(told["passages"]) == 1
     assert [one["persona"] for one in told["answers"]] == ["BRICK"]
     assert told["note"].endswith("ROBIN had nothing to add.")
 
