@@ -11,6 +11,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         ("how many days from Monday to Friday", 4),
         ("add 1 to one point five million", 1500001),
         ("what percentage of 80 is 20", 25),
+        ("what is 3 kg plus 200 g in grams", 3200),
+        ("combien font 3 kg plus 200 g en grammes", 3200),
         ("wats the avrage of 10, 20, 40 and 50", 30),
         ("how many lines does 'a b' contain", 1),
         ("how many days left this year, please", None),
