@@ -16,6 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         ("wats the avrage of 10, 20, 40 and 50", 30),
         ("how many lines does 'a b' contain", 1),
         ("how many days left this year, please", None),
+        ("how many days are left till new years eve", None),
     ],
 )
 async def test_what_is_said_to_the_end_is_computed(said, text, value):
