@@ -8,6 +8,7 @@ What is read is written as calculator_obj takes it: digits, + - * / % ^ and pare
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,7 @@ _SIGNS: Final = {
     "+": "+", "-": "-", "\u2212": "-", "\u2013": "-", "*": "*", "\u00d7": "*", "\u00b7": "*",
     "/": "/", "\u00f7": "/", "^": "^", "%": "%", "x": "*",
 }  # fmt: skip
+_SUM: Final = ["number", "unit", "number", "unit", "unit"]  # kinds of "3 kg plus 200 g in grams"
 _EXPONENTS: Final = {"²": "^2", "³": "^3"}
 
 
@@ -273,3 +275,23 @@ def _is_range(page: Page, at: int, end: int) -> bool:
         return False
     alone = len([word for word in page.words if word.kind != "mark"]) == 2
     return int(words[0].text) < int(words[2].text) and not alone
+
+
+def settle_sum(page: Page, values: list[Value]) -> list[Value]:
+    """Return the values of "3 kg plus 200 g in grams" as an expression in grams."""
+    if [value.kind for value in values] != _SUM:
+        return values
+    first, unit, second, other, wanted = values
+    at = next((i for i, word in enumerate(page.words) if word.start >= unit.end), 0)
+    sign, end = _sign_at(page, at)
+    size, to = quantities.size_of(wanted.value), wanted.value
+    joined = sign in ("+", "-") and page.words[end].start == second.start
+    alike = all(quantities.measure_alike(each.value, to) for each in (unit, other))
+    if not (joined and alike and size and size[1] and second.value >= 0):
+        return values
+    one = quantities.in_unit(first.value, unit.value, to)
+    two = quantities.in_unit(second.value, other.value, to)
+    said = page.text[first.start : wanted.end]
+    return [
+        replace(first, kind="expression", value=f"{one} {sign} {two}", end=wanted.end, text=said)
+    ]

@@ -134,6 +134,7 @@ def _read_values(text: str, now: dt.datetime, code: str) -> list[Value]:
     rest = find_rest(text, MAX_READ, spans)
     values = quantities.settle_degrees(_scan(page, {value.start: value for value in fixed}))
     values = quantities.settle_money(page, quantities.add_wanted_unit(page, values))
+    values = arithmetic.settle_sum(page, values)
     values = join_alternatives(page, join_lists(page, join_pairs(page, values)))
     return _with_rest(page, values, rest)
 

@@ -11,9 +11,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         ("how many days from Monday to Friday", 4),
         ("add 1 to one point five million", 1500001),
         ("what percentage of 80 is 20", 25),
+        ("what is 3 kg plus 200 g in grams", 3200),
+        ("combien font 3 kg plus 200 g en grammes", 3200),
         ("wats the avrage of 10, 20, 40 and 50", 30),
         ("how many lines does 'a b' contain", 1),
         ("how many days left this year, please", None),
+        ("how many days are left till new years eve", None),
     ],
 )
 async def test_what_is_said_to_the_end_is_computed(said, text, value):
