@@ -37,6 +37,7 @@ WRITE_SECONDS: Final = 5.0
 MAX_KEPT: Final = 1_000  # conversations in memory, and in the image
 MAX_EXCHANGES: Final = 20  # that a conversation shows
 MAX_SHOWN: Final = 500  # characters of each sentence and answer in it
+MAX_SERIES: Final = 50  # answers in a row that are kept
 log = logging.getLogger(__name__)
 
 
@@ -198,3 +199,13 @@ def _from_slots(session: str, slots: Mapping[str, Any]) -> Conversation:
         session, slots["at"], slots["language"], slots["last"], slots["question"],
         list(slots["exchanges"]),
     )  # fmt: skip
+
+
+def series_of(last: Mapping[str, Any], noted: Mapping[str, Any]) -> list[Any]:
+    """Return the numbers that one skill gave in a row: what "and together?" adds up."""
+    value, call = noted.get("value"), noted.get("call") or {}
+    if type(value) not in (int, float) or not call:
+        return []
+    before = last.get("call") or {}
+    same = [call["target"], call["selector"]] == [before.get("target"), before.get("selector")]
+    return [*(last.get("series") or ())[1 - MAX_SERIES :], value] if same else [value]

@@ -39,7 +39,7 @@ from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.changes import change_file
 from bat_os.kernel.say.chooser import choose, in_own_words, is_able
 from bat_os.kernel.say.contents import ASKING, answer_by_places, lacks_skill
-from bat_os.kernel.say.conversation import Conversation, Conversations
+from bat_os.kernel.say.conversation import Conversation, Conversations, series_of
 from bat_os.kernel.say.heard import Heard
 from bat_os.kernel.say.here import source_of
 from bat_os.kernel.say.leave import LET_THROUGH, ask_leave, label_of, mark
@@ -54,7 +54,7 @@ from bat_os.kernel.say.unable import is_file, lacking, outside, unable
 from bat_os.kernel.say.watches import EXAMPLE, MEANT, THEN, answer_watching, read_said, told_of
 from bat_os.kernel.whereabouts import find_here
 from bat_os.natives.context import LANGUAGE, zone_in
-from bat_os.sentence.clauses import read_clauses
+from bat_os.sentence.clauses import ask_first, read_clauses
 from bat_os.sentence.forms import Form
 from bat_os.sentence.reading import MAX_READ
 from bat_os.sentence.texts import text
@@ -63,8 +63,6 @@ from bat_os.sentence.translate import DEFAULT_TARGET, translate
 from bat_os.sentence.watching import steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bat_os.core.answer import Answer
     from bat_os.image.schedules import Schedule
     from bat_os.kernel.context import KernelContext, Say
@@ -77,7 +75,6 @@ EXPRESSION: Final = "{expression}"  # a sentence that is arithmetic and nothing 
 EVALUATE: Final = ("calculator_obj", "evaluate")
 MAX_REWRITES: Final = 3  # "do the same for ..." of a "no, I meant ..." of ...
 OUTSIDE: Final = frozenset({"files_obj", "web_obj", "world_obj"})
-MAX_SERIES: Final = 50  # answers in a row that are kept
 # A method that was found by words may not fit the values; then the next one is tried.
 DOES_NOT_FIT: Final = (
     ArgumentsError, CellError, NotFoundError, NotUnderstoodError, ProtocolError,
@@ -171,6 +168,11 @@ class Room:
         parts = await asyncio.to_thread(read_said, text, now, hint, request.body.get(MEANT))
         return Heard(request, *parts, conversation, now, say, rewrites)
 
+    async def _rehear(self, heard: Heard, text: str) -> Heard:
+        return await self._hear(
+            heard.request, text, heard.conversation, heard.say, heard.rewrites + 1
+        )
+
     async def _again(self, heard: Heard, text: str, *, sure: bool = False) -> Answer | None:
         """Answer the sentence in other words; None if it was said in too many.
 
@@ -178,9 +180,7 @@ class Room:
         """
         if not text or heard.rewrites >= MAX_REWRITES:
             return None
-        again = await self._hear(
-            heard.request, text, heard.conversation, heard.say, heard.rewrites + 1
-        )
+        again = await self._rehear(heard, text)
         answer = await (self._use_skill(again) if sure else self._answer(again))
         # What comes after refers to the whole sentence, not to the words that stood for it.
         return answer and replace(answer, memory={"said": text, **answer.memory})
@@ -201,7 +201,7 @@ class Room:
                 "text": said, "kind": answer.kind, "reading": answer.reading,
                 "language": answer.language, "value": answer.value,
                 "sources": [dict(source) for source in answer.sources],
-                "series": _series(talked.last, noted), **noted,
+                "series": series_of(talked.last, noted), **noted,
                 # of the last act, also if questions came between: what "undo that" takes back
                 "act": {**made, "text": said} if any(made.values()) else talked.last.get("act", {}),
             }  # fmt: skip
@@ -217,7 +217,7 @@ class Room:
 
     async def _answer(self, heard: Heard) -> Answer:
         steps = (
-            self._call, self._speak_of_reminder, self._watch, self._talk.settle,
+            self._call, self._use_above, self._speak_of_reminder, self._watch, self._talk.settle,
             self._talk.follow_up, self._talk.speak_of, self._look_inside, self._act,
             self._use_skill, self._act_in_doubt, self._talk.refer, self._recall, self._ask_which,
             self._by_tools,
@@ -289,9 +289,9 @@ class Room:
             return answer if told is None or (told.kind == answer.kind and not wants) else told
         return answer
 
-    async def _by_tools(self, heard: Heard, *, reaching: bool = False) -> Answer | None:
+    async def _by_tools(self, heard: Heard, **about: bool) -> Answer | None:
         """Answer by the tools that were granted."""
-        return await by_tools(self._mind, self._doors, self._lessons, heard, reaching=reaching)
+        return await by_tools(self._mind, self._doors, self._lessons, heard, **about)
 
     async def _act(self, heard: Heard) -> Answer | None:
         form = heard.form
@@ -370,6 +370,16 @@ class Room:
         return await self._lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=True
         )
+
+    async def _use_above(self, heard: Heard) -> Answer | None:
+        """Answer a question by a skill that takes the lines above it, if one surely does."""
+        turned = ask_first(heard.typed.text, heard.language)
+        if not turned or heard.rewrites >= MAX_REWRITES:
+            return None
+        heard = await self._rehear(heard, turned)
+        found = await self._find(heard)
+        takes = found and heard.typed.values[-1].value in found[0].args
+        return await self._use_skill(heard) if takes else None
 
     async def _use_skill(self, heard: Heard) -> Answer | None:
         """Answer by a skill that was found, if it is sure enough or an able model chooses it."""
@@ -478,16 +488,6 @@ def _first(heard: Heard) -> str:
 def _is_reckoned(said: Sentence) -> bool:
     """Return whether a sentence gives a price itself and asks what becomes of it."""
     return {"money", "percent"} <= {value.kind for value in said.values}
-
-
-def _series(last: Mapping[str, Any], noted: Mapping[str, Any]) -> list[Any]:
-    """Return the numbers that one skill gave in a row: what "and together?" adds up."""
-    value, call = noted.get("value"), noted.get("call") or {}
-    if type(value) not in (int, float) or not call:
-        return []
-    before = last.get("call") or {}
-    same = [call["target"], call["selector"]] == [before.get("target"), before.get("selector")]
-    return [*(last.get("series") or ())[1 - MAX_SERIES :], value] if same else [value]
 
 
 def _brief_of(found: Candidate, text: str) -> Brief:

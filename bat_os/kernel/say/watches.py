@@ -29,6 +29,7 @@ from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.kernel.sinks import describe
 from bat_os.kernel.watching import DRIVER, LEARN, Wanted, find_grant, keep_watch
 from bat_os.ports import WatchedDriver
+from bat_os.sentence.clauses import ask_first
 from bat_os.sentence.due import say_rule
 from bat_os.sentence.forms import Form, read_core, read_form
 from bat_os.sentence.reading import MAX_READ, mask
@@ -387,6 +388,8 @@ def read_said(
     """
     sentence, typed = read_spelt(text, now, hint)
     if typed.length > MAX_READ:
+        if turned := ask_first(text, typed.language):
+            return read_said(turned, now, hint, meant)
         raise TooLargeError(
             f"a sentence has at most {MAX_READ} characters; say what to do, and put a long text "
             "behind that in quotes or behind a colon, or learn it as a document and ask about it"
