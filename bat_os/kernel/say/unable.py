@@ -13,12 +13,17 @@ from bat_os.core.answer import Answer
 from bat_os.core.digest import digest
 from bat_os.core.discussion import find_voice
 from bat_os.core.prompts import Prompt
+from bat_os.image.facts import is_small
+from bat_os.image.quotes import ask
 from bat_os.kernel.say.book import read_book
 from bat_os.kernel.say.places import find_named, locate
 from bat_os.kernel.say.recall import recall_anything
 from bat_os.kernel.say.reminders import is_question
+from bat_os.kernel.say.skills import LIKE_NOTHING
 from bat_os.kernel.verbs.talk import Drawing
+from bat_os.sentence.language import fold, speak
 from bat_os.sentence.phrasebook import LIGHT
+from bat_os.sentence.spelling import vocabulary
 from bat_os.sentence.terms import split_sentence
 from bat_os.sentence.texts import text
 from bat_os.sentence.triage import classify
@@ -40,6 +45,10 @@ TOLD: Final = frozenset(
 SURE: Final = 0.5  # probability from which the kind of a request decides
 _NO_ARGUMENT: Final = frozenset({"unit", "name"})  # what a function is not applied to by itself
 _MOMENTS: Final = frozenset({"date", "time"})
+# Values that any sentence may have, besides names. Others are given to be worked on.
+_IN_PROSE: Final = _MOMENTS | {"money", "number", "percent", "quantity", "unit"}
+_OF_WORLD: Final = frozenset({"where", "who"})
+_EDGES: Final = ".,;:!?\u00a1\u00bf\"'"
 # What a person could give leave for, once the objects for it are there.
 GRANTED: Final = frozenset({"web_obj", "files_obj", "files"})
 # Kind of a request without a skill -> what is said of it.
@@ -79,7 +88,8 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])
     is_function = kind == "function" and kinds[kind] >= SURE
-    if ordered or (is_function and _gives(heard) and _has_known_word(heard.sentence)):
+    is_wish = is_function and _gives(heard) and _asks(heard)
+    if ordered or (is_wish and _has_known_word(heard.sentence)):
         return await lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=ordered
         )
@@ -98,6 +108,26 @@ def _gives(heard: Heard) -> bool:
     if len({*kinds}) < len(kinds) or not _MOMENTS.issuperset(kinds):
         return True
     return bool(kinds) and is_question(heard.typed.text, heard.language)
+
+
+def _asks(heard: Heard) -> bool:
+    """Return whether a sentence asks or orders, as far as a function of its values could answer.
+
+    Any statement has a number, a unit or a day in it ("the bus was 10 minutes late"). Words that
+    neither begin as a question or an order, nor are like any wording of a skill, ask for nothing.
+    Who did something, and where, no function of numbers says.
+    """
+    said, language = heard.core, heard.language
+    kinds = {value.kind for value in said.values}
+    if _OF_WORLD.intersection(ask(said.text, language).asks):
+        return not kinds <= _IN_PROSE
+    if not kinds <= _IN_PROSE | {"name"} or heard.typed.text.rstrip().endswith("?"):
+        return True
+    first = next(iter(said.text.split()), "").strip(_EDGES)
+    if fold(first) in speak(language).phrases("clauses", "asks"):
+        return True
+    orders = fold(first) in vocabulary(language).firsts and not is_small(first, language)
+    return orders or (bool(heard.found) and heard.found[0].probability >= LIKE_NOTHING)
 
 
 def _has_known_word(sentence: Sentence) -> bool:

@@ -283,3 +283,31 @@ async def test_nothing_is_learned_from_a_statement_or_from_nonsense(said, senten
     body = await said(sentence, session=sentence)
     assert body["kind"] in ("unable", "asked", "said"), body
     assert (body["model_calls"], body["events"]) == (0, []), body
+
+
+STATEMENTS = [
+    "the bus was 10 minutes late", "blub 12 zork 9", "the 12 zork 9 blub is green",
+    "my sister's cat weighs 4 kg more than mine", "the train needs 2 hours and the bus 3",
+    "who won the 3 matches in 2019?", "der Bus kam 10 Minuten zu spät",
+    "die Katze meiner Schwester wiegt 4 kg mehr als meine",
+    "der Film dauerte 120 Minuten und kostete 8 Euro", "le bus avait 10 minutes de retard",
+    "la voiture de mon frère pèse 900 kg de plus que la mienne",
+    "el autobús llegó 10 minutos tarde", "el tren tarda 2 horas y el bus 3",
+]  # fmt: skip
+
+
+async def test_values_alone_make_no_wish_of_a_statement(said):
+    for sentence in STATEMENTS:
+        body = await said(sentence, session=sentence)
+        assert body["kind"] in ("unable", "asked", "said", "acted"), (sentence, body["text"])
+        assert (body["model_calls"], body["events"]) == (0, []), (sentence, body)
+
+
+async def test_a_wish_of_any_form_is_learned(said):
+    for sentence in (
+        "the digits of 482 in reverse and doubled", "double the digits of 482 and drop the first",
+        "verdopple jede Ziffer von 482",
+    ):  # fmt: skip
+        body = await said(sentence, session=sentence)
+        known = body["kind"] == "asked" and body["needs"] == "clarification"
+        assert known or body["events"], (sentence, body["text"])
