@@ -119,7 +119,9 @@ async def fall_over(context: KernelContext, record: Record, outcome: Any) -> Out
     ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools else []
     persona = brief.persona or STEWARD
     if not may_decide(context.ability_of(persona)) and plan_for(sentence) is None:
-        ranked = await box.weigh(persona, sentence, ranked) if ranked else []
+        # What nobody ordered ends where no method can be written for it.
+        ordered = ranked and not brief.tentative
+        ranked = await box.weigh(persona, sentence, ranked) if ordered else []
         clear = ranked and ranked[0].score >= LEAST and lead(ranked) >= SURE
         if not clear or (await choose_call(box, ranked[0].name, sentence))[1]:
             return kept

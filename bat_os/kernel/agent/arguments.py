@@ -382,9 +382,10 @@ def _holds(known: Any, value: Any) -> bool:
     return " ".join(str(value).split()) in " ".join(known.split())
 
 
+# Words that ask for a field beside its name. A question word asks for none: "when", "how many".
 _ASKED: Final[Mapping[str, tuple[str, ...]]] = {
-    "changed": ("when", "changed", "modified", "edited", "updated", "old", "last"),
-    "bytes": ("large", "big", "size", "bytes", "long", "many"),
+    "changed": ("modified", "edited", "updated"),
+    "bytes": ("large", "big", "size"),
     "title": ("title", "called", "headline"),
     "datetime": ("time", "late", "hour", "now", "date", "when"),
     "day_of_week": ("day", "weekday"),

@@ -128,7 +128,7 @@ async def make_method(context: KernelContext, mission: Mission) -> Made:
         found, value = await judged.distil(params, taken), judged.said
     if not found.source:
         return Made(reason=found.reason)
-    if reason := _lacks(brief, steps):
+    if reason := _lacks(brief, steps) or _unasked(brief, steps, value):
         return Made(reason=reason, follows=follows)
     source = context.guardian.repair(found.source, brief.selector)
     asked = await _recorded(context, await _flat(context, steps))
@@ -156,6 +156,15 @@ def _lacks(brief: Brief, steps: list[tuple[Step, Mapping[str, Any]]]) -> str:
         return f"what {bare[0]['of']} has done became no method"
     if any(result.get("cut") for _, result in steps):
         return "an answer was too long to be kept whole"
+    return ""
+
+
+def _unasked(brief: Brief, steps: list[tuple[Step, Mapping[str, Any]]], value: Any) -> str:
+    """Return that nobody has agreed to the raw result of one step; "" if it is something else."""
+    raw = steps[0][1]["value"]
+    fields = raw.values() if isinstance(raw, dict) else ()
+    if brief.tentative and len(steps) == 1 and (value == raw or value in fields):
+        return "one step was near to what was said, and nobody has said that it was meant"
     return ""
 
 

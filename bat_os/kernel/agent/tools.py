@@ -124,6 +124,7 @@ class Tool:
     grants: tuple[Grant, ...] = field(repr=False)
     slots: Mapping[str, str] = field(default_factory=dict, repr=False)  # oid -> slot of HOLDER
     schema: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of a server's parameters
+    kept: tuple[str, ...] = ()  # requests that a person said it is for; they are in ``said``, too
 
 
 class Toolbox:
@@ -242,6 +243,11 @@ async def open_toolbox(mind: KernelContext, once: Sequence[tuple[str, str, str]]
     return Toolbox(mind, await mind.image.transact(look, note="look at the tools"))
 
 
+def is_kept(tool: Tool, sentence: Sentence) -> bool:
+    """Return whether a person has said that this very request is one for a tool."""
+    return plain(sentence.text, things_in(sentence))[:MAX_EXAMPLE] in tool.kept
+
+
 async def keep_example(mind: KernelContext, tool: str, sentence: Sentence) -> None:
     """Keep a request as one that a tool is for: a person has said so."""
     text = plain(sentence.text, things_in(sentence))[:MAX_EXAMPLE]
@@ -283,7 +289,7 @@ def _tools(
             yield Tool(
                 name, selector, takes, needs, (*said, *kept), known.kind != READ, driver_name,
                 mine, {grant.oid: slots[grant.oid] for grant in mine if grant.oid in slots},
-                _schema_of(driver, mine[0], selector),
+                _schema_of(driver, mine[0], selector), kept,
             )  # fmt: skip
 
 

@@ -19,18 +19,20 @@ from bat_os.core.answer import Answer
 from bat_os.core.brief import Brief
 from bat_os.documents.chunking import split_sentences
 from bat_os.errors import ArgumentsError, NotFoundError, NotGrantedError, WorldError
+from bat_os.image.facts import is_small
 from bat_os.image.quotes import ask, chosen_by, has_answer, is_answer, lines_of, match, weigh
 from bat_os.kernel.say.leave import mark
 from bat_os.kernel.say.places import Pages, Paths, ask_for, find_named, form_of, locate, missing
 from bat_os.sentence.language import before_file
 from bat_os.sentence.measures import compares
-from bat_os.sentence.reading import mask
+from bat_os.sentence.reading import mask, read_sentence
 from bat_os.sentence.texts import text
 from bat_os.sentence.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
+    from bat_os.image.quotes import Line, Match, Question
     from bat_os.kernel.context import KernelContext
     from bat_os.kernel.say.doors import Doors
     from bat_os.kernel.say.heard import Heard
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     Skill = Callable[[Heard], Awaitable[Answer | None]]
 
 MAX_SHOWN: Final = 4_000  # characters of a file in an answer
+MAX_QUOTED: Final = 100_000  # characters of a file that sentences are quoted from
+MAX_LINE: Final = 300  # characters of the nearest line
 # Forms that ask for something: what they do not find may stand in a document or a file.
 ASKING: Final = frozenset(
     {"context_obj.where", "counters_obj.total", "lists_obj.check", "lists_obj.count",
@@ -150,8 +154,10 @@ class _Reader:
         form = self._heard.form
         name = form.name if form is not None else ""
         folders = [place for place in places if place.is_folder]
-        if name in _OF_FACTS and places[0].kind.driver == Paths.driver:
-            return self._by_facts(places[0], name)
+        if name in _OF_FACTS:
+            if places[0].kind.driver == Paths.driver and self._asks_of_file():
+                return self._by_facts(places[0], name)
+            name = ""  # of what is in it: "how big is the garage in lease.txt?"
         if folders and name == "files_obj.extreme":
             return await self._by_extreme(folders[0])
         if folders:
@@ -184,7 +190,7 @@ class _Reader:
             or self._quote(places, contents)
             or await self._by_skill(places, contents, ask_which)
         )
-        return answer or self._no_skill(places)
+        return answer or self._no_skill(places, self._nearest(places, contents))
 
     async def _by_skill(
         self, places: list[Place], contents: Mapping[Any, str], answer_by: Skill
@@ -264,6 +270,16 @@ class _Reader:
         said = said or text(self._heard.language, "files.not_found", text=wanted)
         return self._recalled(places, said, [number for number, _ in found])
 
+    def _asks_of_file(self) -> bool:
+        """Return whether what has the form of a question for facts names a file alone."""
+        values = self._heard.form.values if self._heard.form else {}
+        said = read_sentence(str(values.get("path", "")), self._heard.now, self._heard.language)
+        rest = said.text
+        for value in reversed(said.values):
+            if value.kind == "path":
+                rest = rest[: value.start] + rest[value.end :]
+        return all(is_small(word, self._heard.language) for word in _WORD.findall(rest))
+
     def _by_facts(self, place: Place, name: str) -> Answer:
         """Answer when a file or folder was changed, or how many bytes a file has."""
         if name == "files_obj.size":
@@ -298,9 +314,11 @@ class _Reader:
         """Return a moment of a driver's facts on the clock of the person."""
         return dt.datetime.fromisoformat(str(moment)).astimezone(self._heard.now.tzinfo)
 
-    def _no_skill(self, places: list[Place]) -> Answer:
+    def _no_skill(self, places: list[Place], nearest: str = "") -> Answer:
         language, names = self._heard.language, ", ".join(place.value.text for place in places)
         said = text(language, "files.no_skill", name=names)
+        if nearest:
+            said += f" {text(language, 'files.nearest', text=nearest)}"
         return Answer("unable", said, language=language, memory=_noted(places))
 
     async def _by_links(self, place: Place, name: str) -> Answer:
@@ -342,22 +360,30 @@ class _Reader:
 
     def _quote(self, places: list[Place], contents: Mapping[Any, str]) -> Answer | None:
         """Answer by the one sentence of the places that surely answers the question."""
-        heard = self._heard
-        question = ask(_apart(heard.core.text, places), heard.language)
+        question = self._question(places)
         for place in places:
-            content = contents[place.value.value][:100_000]
-            lines = list(lines_of("", content, split_sentences(content)))
-            weights = weigh(question, lines)
             found = [
-                line
-                for line in lines
-                if (fit := match(question, line, weights)) is not None
-                and is_answer(fit, 1.0)
-                and has_answer(question, line, heard.now)
+                line.text
+                for line, fit in _fitting(question, contents[place.value.value])
+                if is_answer(fit, 1.0) and has_answer(question, line, self._heard.now)
             ]
             if len(found) == 1:
-                return self._recalled([place], found[0].text, found[0].text)
+                return self._recalled([place], found[0], found[0])
         return None
+
+    def _nearest(self, places: list[Place], contents: Mapping[Any, str]) -> str:
+        """Return the line that has most of the words of the sentence; "" if none has any."""
+        question = self._question(places)
+        near = [
+            (fit.own, line.text)
+            for place in places
+            for line, fit in _fitting(question, contents[place.value.value])
+        ]
+        share, line = max(near, default=(0.0, ""), key=lambda one: one[0])
+        return line[:MAX_LINE] if share else ""
+
+    def _question(self, places: list[Place]) -> Question:
+        return ask(_apart(self._heard.core.text, places), self._heard.language)
 
     def _recalled(self, places: list[Place], said: str, value: Any) -> Answer:
         answer = Answer("recalled", said, value, language=self._heard.language)
@@ -387,6 +413,16 @@ def _apart(said: str, places: Sequence[Place]) -> str:
     for place in sorted(places, key=lambda place: -place.value.start):
         said = said[: place.value.start] + said[place.value.end :]
     return said
+
+
+def _fitting(question: Question, content: str) -> Iterator[tuple[Line, Match]]:
+    """Yield the lines of a text that may have to do with a question."""
+    read = content[:MAX_QUOTED]
+    lines = list(lines_of("", read, split_sentences(read)))
+    weights = weigh(question, lines)
+    for line in lines:
+        if (fit := match(question, line, weights)) is not None:
+            yield line, fit
 
 
 def _noted(places: Sequence[Place]) -> dict[str, Any]:

@@ -285,7 +285,7 @@ class Room:
         )
         wants = answer is not None and answer.needs == "grant"  # a server may reach it already
         if answer is not None and (wants or lacks_skill(answer)):
-            told = await self._by_tools(heard, reaching=wants)
+            told = await self._by_tools(heard, reaching=wants, was_read=not wants)
             return answer if told is None or (told.kind == answer.kind and not wants) else told
         return answer
 

@@ -17,11 +17,11 @@ from bat_os.core.brief import TOOLS, Brief
 from bat_os.image import outbox
 from bat_os.kernel.agent.acting import asks, choose_call, plan_for
 from bat_os.kernel.agent.arguments import value_of
-from bat_os.kernel.agent.choosing import LEAST, SURE, lead, plain, things_in
+from bat_os.kernel.agent.choosing import LEAST, SURE, lead, meant_for, plain, things_in
 from bat_os.kernel.agent.deciding import may_decide
 from bat_os.kernel.agent.planning import speaks_of_many
 from bat_os.kernel.agent.showing import read_request, show_step
-from bat_os.kernel.agent.tools import keep_example, open_toolbox
+from bat_os.kernel.agent.tools import is_kept, keep_example, open_toolbox
 from bat_os.kernel.effects.account import settled
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.naming import find_named
@@ -43,32 +43,51 @@ if TYPE_CHECKING:
 MAX_WORDS: Final = 300  # characters of a request
 WANTED: Final = 0.38  # a score from which a tool may be meant at all
 FILES: Final = "files"  # the driver of folders
+WEB: Final = "web"
+_PLACES: Final = frozenset({"file", "page", "path"})
+WISHES: Final = frozenset({"files_obj", "web_obj"})  # forms that say what is to be read
 SHOWN: Final = 2  # tools that a person is asked about
 
 
 async def by_tools(
-    mind: KernelContext, doors: Doors, lessons: Lessons, heard: Heard, *, reaching: bool = False
+    mind: KernelContext,
+    doors: Doors,
+    lessons: Lessons,
+    heard: Heard,
+    *,
+    reaching: bool = False,
+    was_read: bool = False,
 ) -> Answer | None:
     """Answer a sentence by tools; None if it is like no tool that was granted.
 
-    With ``reaching``, only by one that was granted the very path that the sentence names.
+    Args:
+        mind: The kernel.
+        doors: How messages are sent.
+        lessons: Missions that sentences begin.
+        heard: The sentence.
+        reaching: Only by a tool that was granted the very path that the sentence names.
+        was_read: What the sentence names was read, and does not say what was asked: reading it
+            once more, or what kind of file it is, says no more.
     """
     sentence, able = heard.core, may_decide(mind.ability_of(STEWARD))
     if heard.request.body["fresh"] or len(sentence.text) > MAX_WORDS:
         return None
     plan = plan_for(sentence)
-    if not able and plan is None and speaks_of_many(sentence.text, sentence.language):
-        return None  # no single step answers that
+    alone = not able and plan is None  # one step, by the ranking
+    too_much = alone and speaks_of_many(sentence.text, sentence.language)
     box = await open_toolbox(mind, heard.request.body.get(LET_THROUGH, ()))
-    meant = not reaching or await box.reaching(sentence)
+    meant = not too_much and (not reaching or await box.reaching(sentence))
     ranked = await box.rank(sentence, is_question=asks(sentence)) if box.tools and meant else []
     least = LEAST if able else WANTED  # an able model may still say that none is meant
     if not ranked or (plan is None and ranked[0].score < least):
         return None
-    sought: list[str] = []
-    if not able and plan is None and (asked := await _ask_more(box, heard, ranked, sought)):
+    tool, sought = box.tools[ranked[0].name], list[str]()
+    is_agreed = plan is not None or is_kept(tool, sentence)
+    if was_read and alone and not is_agreed and asks(sentence) and _only_reads(tool):
+        return None
+    if alone and (asked := await _ask_more(box, heard, ranked, sought)):
         return asked
-    brief = brief_for(heard)
+    brief = replace(brief_for(heard), tentative=not is_agreed)
     reply = await doors.learn(heard.request, labelled(heard.request, brief), heard.say)
     answer = lessons.answer(brief, reply, heard.language)
     if sought and reply["body"].get("result") == []:
@@ -101,17 +120,38 @@ async def _ask_more(
     if lead(ranked) < SURE:
         near = [one.name for one in ranked[:SHOWN] if one.score >= WANTED - SURE]
         return await _ask_which(box, heard, near)
-    step, lacking = await choose_call(box, ranked[0].name, heard.core)
-    if other := _other_folder(box.tools[ranked[0].name], step, heard):
+    tool = box.tools[ranked[0].name]
+    step, lacking = await choose_call(box, tool.name, heard.core)
+    if other := _other_folder(tool, step, heard):
         said = text(heard.language, "files.where", name=other)
         return Answer("asked", said, needs="clarification", language=heard.language)
-    if not lacking:
-        named = [value_of(one) for one in things_in(heard.core)]
-        texts = (one for one in step["args"] if isinstance(one, str) and " " in one.strip())
-        sought += [one for one in texts if one not in named]
-        return None
-    said = text(heard.language, "tools.lacking", name=lacking.replace("_", " "))
-    return Answer("asked", said, needs="clarification", language=heard.language)
+    if lacking:
+        said = text(heard.language, "tools.lacking", name=lacking.replace("_", " "))
+        return Answer("asked", said, needs="clarification", language=heard.language)
+    if _is_raw(tool) and not (_is_wanted(heard) or is_kept(tool, heard.core)):
+        return await _ask_which(box, heard, [tool.name])
+    named = [value_of(one) for one in things_in(heard.core)]
+    texts = (one for one in step["args"] if isinstance(one, str) and " " in one.strip())
+    sought += [one for one in texts if one not in named]
+    return None
+
+
+def _only_reads(tool: Tool) -> bool:
+    """Return whether a tool of ours gives what is in a file or a page, or what is known of it."""
+    return tool.driver in (FILES, WEB) and not tool.changes
+
+
+def _is_raw(tool: Tool) -> bool:
+    """Return whether a tool gives all that there is of a place, and takes nothing else.
+
+    That it is near to a sentence says nothing of whether its raw result is the answer.
+    """
+    return _only_reads(tool) and all(_PLACES.intersection(meant_for(one)) for one in tool.takes)
+
+
+def _is_wanted(heard: Heard) -> bool:
+    """Return whether a sentence has the form of a wish for files or pages."""
+    return heard.form is not None and heard.form.name.partition(".")[0] in WISHES
 
 
 def _other_folder(tool: Tool, step: Mapping[str, Any], heard: Heard) -> str:
@@ -151,7 +191,11 @@ async def settle_tool(
 
 async def _ask_which(box: Toolbox, heard: Heard, names: list[str]) -> Answer:
     steps = [(await choose_call(box, name, heard.core))[0] for name in names]
+    shown = tuple(map(show_step, steps))
+    said = text(heard.language, "tools.which")
+    if len(shown) == 1:
+        said = text(heard.language, "asked.skill_one", choice=shown[0])
     return Answer(
-        "asked", text(heard.language, "tools.which"), needs="clarification",
-        choices=tuple(map(show_step, steps)), language=heard.language, memory={"tools": names},
+        "asked", said, needs="clarification",
+        choices=shown, language=heard.language, memory={"tools": names},
     )  # fmt: skip
