@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from bat_os.sentence.forms import find_core
 from bat_os.sentence.language import fold, speak
+from bat_os.sentence.literals import FENCE
 from bat_os.sentence.reading import MAX_READ, Sentence, mask, read_sentence
 from bat_os.sentence.spelling import vocabulary
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _BREAK: Final = re.compile(
     r"(?<=[^\s.?!;])(?P<mark>[.?!;]+\s+|\n\s*|,\s+|\s[-\u2013\u2014]\s+)(?=\S)"
 )
+_END: Final = " .?!"
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
@@ -59,18 +61,22 @@ def read_clauses(sentence: Sentence, now: dt.datetime) -> Sentence | None:
 def ask_first(text: str, language: str) -> str:
     """Return a text with its last line first, if that line asks about those above; else "".
 
-    What stands below a question is read as a value of it. Lines that begin with a question, or an
-    order, are below it already.
+    Those stand fenced behind it, as one text. Lines that begin with a question are below it
+    already, and those behind a colon are what is asked to be done with.
     """
-    above, _, last = text.strip().rpartition("\n")
-    above, last = above.strip(), last.strip()
-    begin = find_core(last, language)[0]
-    if not above or not _asks(last[begin:], language, after_comma=False):
-        return ""
+    above, _, last = map(str.strip, text.strip().rpartition("\n"))
     first = above.partition("\n")[0]
-    if _asks(first[find_core(first, language)[0] :], language, after_comma=False):
+    if not above or FENCE in text or first.endswith((":", "?")) or _is_question(first, language):
         return ""
-    return f"{last}\n{above}"
+    if not (last.endswith("?") or _is_question(last, language)):
+        return ""
+    return f"{last.rstrip(_END)}: {FENCE}{above}{FENCE}"
+
+
+def _is_question(line: str, language: str) -> bool:
+    """Return whether a line begins with a word that asks."""
+    word = _WORD.search(line)
+    return word is not None and fold(word[0]) in speak(language).phrases("clauses", "asks")
 
 
 def _joined(text: str, language: str) -> int:

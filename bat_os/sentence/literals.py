@@ -35,7 +35,7 @@ _ADDRESS: Final = re.compile(
 )
 _END_MARKS: Final = ".,;:!?)"
 _INNER: Final = " \u00a0\u202f"  # blanks that French puts inside of the marks
-_FENCE: Final = "```"
+FENCE: Final = "```"
 MAX_TABLE: Final = 20_000  # characters
 # The names of two columns or more, on a line of their own or behind a colon.
 _HEADER: Final = re.compile(
@@ -98,7 +98,7 @@ def _quoted(text: str, limit: int) -> Iterator[Literal]:
     while at < min(limit, len(text)):
         char = text[at]
         literal: Literal | None = None
-        if text.startswith(_FENCE, at) and (end := text.find(_FENCE, at + 3)) > 0:
+        if text.startswith(FENCE, at) and (end := text.find(FENCE, at + 3)) > 0:
             literal = "text", text[at + 3 : end].strip("\n"), at, end + 3
         elif char in QUOTES and char not in unclosed and _opens(text, at):
             end = _closing(text, at)

@@ -381,9 +381,8 @@ class Room:
             return None
         heard = await self._rehear(heard, turned)
         found = await self._find(heard)
-        if decide(found) != "act" or turned.partition("\n")[2] not in found[0].args:
-            return None
-        return await self._try(heard, found[0])
+        takes = found and heard.typed.values[-1].value in found[0].args
+        return await self._use_skill(heard) if takes else None
 
     async def _use_skill(self, heard: Heard) -> Answer | None:
         """Answer by a skill that was found, if it is sure enough or an able model chooses it."""

@@ -14,8 +14,7 @@ async def test_the_lines_above_a_question_are_what_it_counts(said):
         "die Katze schläft\nwie viele Wörter sind das?": 3,
         "le chat dort\ncombien de mots ?": 3,
         "el gato duerme\n¿cuántas palabras hay?": 3,
-        f"{'word ' * MAX_READ}\nhow many words?": MAX_READ,
-        "how many words?\none two three four": 4,
+        f"{'word ' * MAX_READ}\nhow many words is that?": MAX_READ,
         "The bill is 84 euros and we are 4.\nHow much does each pay?": 21,
     }.items():
         told = await said(asked, session=asked[:50])
