@@ -22,7 +22,7 @@ from bat_os.kernel.agent.deciding import may_decide
 from bat_os.kernel.agent.planning import speaks_of_many
 from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.agent.tools import is_kept, keep_example, open_toolbox
-from bat_os.kernel.effects.account import settled
+from bat_os.kernel.effects.account import can_undo, is_droppable, settled
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.naming import find_named
 from bat_os.kernel.say.leave import LET_THROUGH, labelled
