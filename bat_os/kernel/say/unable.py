@@ -7,6 +7,7 @@ the nearest skills, and how to teach it.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
@@ -78,8 +79,9 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     vector = (await mind.catalog.embed([heard.sentence.masked]))[0]
     kinds = classify(heard.sentence, vector)
     kind = max(kinds, key=lambda name: kinds[name])
-    is_function = kind == "function" and kinds[kind] >= SURE
-    if ordered or (is_function and _gives(heard) and _has_known_word(heard.sentence)):
+    asks = kind == "function" and kinds[kind] >= SURE and _gives(heard)
+    # In a thread: the words of the library are read with the first sentence of a language.
+    if ordered or (asks and await asyncio.to_thread(_has_known_word, heard.sentence)):
         return await lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=ordered
         )

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import sys
+import threading
+from functools import partial
 
 import pytest
 
 from bat_os.errors import ArgumentsError, TooLargeError
 from bat_os.image import missions
 from bat_os.image.objects import find
+from bat_os.kernel.say import followups, heard, unable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -283,3 +286,27 @@ async def test_nothing_is_learned_from_a_statement_or_from_nonsense(said, senten
     body = await said(sentence, session=sentence)
     assert body["kind"] in ("unable", "asked", "said"), body
     assert (body["model_calls"], body["events"]) == (0, []), body
+
+
+async def test_no_sentence_is_read_in_the_thread_of_the_loop(said, monkeypatch):
+    """Not the follow-ups either, nor the words of the library, which take a second."""
+    seen = set()
+
+    def note(real, *given):
+        seen.add((real.__name__, threading.current_thread() is threading.main_thread()))
+        return real(*given)
+
+    for module in (followups, heard):
+        monkeypatch.setattr(module, "read_sentence", partial(note, module.read_sentence))
+    monkeypatch.setattr(unable, "read_book", partial(note, unable.read_book))
+    for words in (
+        "convert 10 miles to km",
+        "and 20?",
+        "in metres",
+        "no, I meant 30 miles",
+        "add milk to my test list",
+        "and remove the milk",
+        "banana 5 hat hat",
+    ):
+        await said(words)
+    assert seen == {("read_sentence", False), ("read_book", False)}
