@@ -396,8 +396,8 @@ def _is_quoted(text: str, words: Sequence[Word], last: int) -> bool:
 
 def _ends_in_quotes(text: str) -> bool:
     """Return whether a sentence ends with what it quotes: its last mark belongs to that."""
-    found = list(_WHOLE.finditer(text))
-    return bool(found) and found[-1].start() > 0 and not text[found[-1].end() :].strip(" .")
+    quoted = [found.span() for found in _WHOLE.finditer(text)]
+    return bool(quoted) and quoted[-1][0] > 0 and not text[quoted[-1][1] :].strip(" .")
 
 
 def _limit(data: Mapping[str, Any], sets: Mapping[str, frozenset[str]]) -> Limit:

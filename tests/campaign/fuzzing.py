@@ -6,11 +6,14 @@ a model outside of the folder of the scenario.
 
 import contextlib
 import itertools
+import json
 import random
 import threading
 import time
+import tomllib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import ormsgpack
 
@@ -18,10 +21,14 @@ from bat_os.core.fields import MAX_EXAMPLES
 from bat_os.core.protocol import MAX_FRAME
 from bat_os.core.verbs import REQUESTS
 from tests.campaign.network import garble
-from tests.campaign.probes import MAGIC, MIB, Wire, at_rest, grown, kernel
+from tests.campaign.odd_kernel import EAR
+from tests.campaign.probes import MAGIC, MIB, OddKernelProcess, Wire, at_rest, grown, kernel
 from tests.campaign.scenario import Scenario
+from tests.campaign.silence import LIMIT, read_silences
+from tests.sentence.test_long import atoms
 
 AT_ONCE = 25
+CASES = Path(__file__).parents[1] / "cases"
 NAMES = ("genesis_obj", "traits_obj", "pLLM_obj", "alfred_obj", "mine_obj", "nobody_obj", "0" * 16)
 SELECTORS = ("double", "remember", "slotNames", "clone", "getSlot", "never_works", "__init__", "é")
 TEXTS = (
@@ -253,4 +260,94 @@ async def fuzz_kernel(place, seed, count, codes):
     return sizes, max(silences)
 
 
-SCENARIOS = (Scenario("verb fuzz", "0 INTERNAL, 0 silent, RSS back within 10 MB", fuzz_verbs),)
+def known_sentences():
+    """Return sentences of each form and skill, and follow-ups."""
+    forms = (CASES / "forms.jsonl").read_text().splitlines()
+    skills = (CASES / "skills.jsonl").read_text().splitlines()
+    talks = tomllib.loads((CASES / "talks.toml").read_text())["talk"]
+    said = [json.loads(line)["say"] for line in forms]
+    said += [each for line in skills for each in json.loads(line).get("repeats", ())]
+    return [*said, *(turn["say"] for talk in talks for turn in talk["turns"])]
+
+
+class Sentences:
+    """Makes requests to say, or of names and values that are read as a sentence; by a seed."""
+
+    def __init__(self, seed):
+        self.chance = random.Random(seed)  # noqa: S311 - the same sentences every time
+        self.numbers = itertools.count()
+        self.known = known_sentences()
+        self.atoms = atoms()
+
+    def __iter__(self):
+        while True:
+            kind, many = self.chance.randrange(8), self.chance.choice((2, 300))
+            if kind == 0:  # hundreds of arguments, and names that are long
+                verb = self.chance.choice(("send", "brief"))
+                yield self.request(verb, target=self.chance.choice(NAMES), selector=self.name(),
+                                   args=[self.deep() for _ in range(many)],
+                                   kwargs={f"a{n}": n for n in range(many)})  # fmt: skip
+            else:
+                yield self.request("say", body={"text": self.sentence()})
+
+    def request(self, verb, **fields):
+        session = f"s{self.chance.randrange(5)}"  # so that some are follow-ups of others
+        said = {"v": 1, "type": verb, "id": f"{next(self.numbers)}", "session": session}
+        return [MAGIC, ormsgpack.packb({**said, "ttl_ms": 5_000, **fields})]
+
+    def sentence(self):
+        """Return a known sentence, one of some words, or one of one part again and again."""
+        chance, kind = self.chance, self.chance.randrange(4)
+        if kind == 0:
+            return chance.choice(self.known)
+        if kind == 1:
+            return "".join(chance.choice(self.atoms) for _ in range(chance.randrange(1, 40)))
+        frame = chance.choice(("{}", *(f"{one} {{}}" for one in self.known if "{" not in one)))
+        atom, length = chance.choice(self.atoms), chance.choice((60, 500, 1_990, 20_000))
+        return frame.format(atom * (length // len(atom)))
+
+    def name(self):
+        words = self.chance.choice(("add", "count_all", "x", "of_a", "1"))
+        return "_".join([words] * self.chance.choice((1, 3, 40, 60)))[:200]
+
+    def deep(self):
+        value = self.chance.choice((1, "a", 2.5, None))
+        for _ in range(self.chance.choice((0, 0, 1, 30))):
+            value = [value] if self.chance.random() < 0.5 else {"k": value}
+        return value
+
+
+def end_of_trace(log):
+    """Return the last lines of the first traceback in a log."""
+    lines = log[log.index("Traceback") :].splitlines()
+    ends = (at for at, line in enumerate(lines) if at and not line.startswith("  "))
+    end = next(ends, len(lines))
+    return "\n".join(lines[max(0, end - 7) : end + 1])[-480:]
+
+
+async def fuzz_sentences(settings):
+    """Sentences, and what is read as one: each has a coded answer, and the loop stays free."""
+    count = settings.kills or (20_000 if settings.full else 300)
+    codes, place = Counter(), settings.folder / "said"
+    ear = settings.folder / "silences.jsonl"
+    async with kernel(place, OddKernelProcess, knobs={EAR: str(ear)}) as process:
+        ear.write_text("")  # what the start does is another matter
+        with Wire(process.endpoint()["ipc"], RCVTIMEO=300_000) as wire:
+            ask_all(wire, iter(Sentences(settings.seed)), count, codes)
+        log = process.log()
+    heard = read_silences(ear)
+    found = [one for one in heard if one["kind"] == "loop"]
+    beside = max((one["work"] for one in heard if one["kind"] != "loop"), default=0.0)
+    assert "Traceback" not in log, end_of_trace(log)
+    assert "INTERNAL" not in codes, codes
+    assert not found, f"{len(found)} silences over {LIMIT} s of work: {found[:3]}"
+    return (
+        f"{count:,} requests: {codes['']:,} results, {len(codes) - 1} codes, 0 INTERNAL; the loop "
+        f"never over {LIMIT} s; another thread had the interpreter for {beside:.2f} s at most"
+    )
+
+
+SCENARIOS = (
+    Scenario("verb fuzz", "0 INTERNAL, 0 silent, RSS back within 10 MB", fuzz_verbs),
+    Scenario("sentence fuzz", "0 INTERNAL, no silence over 50 ms of work", fuzz_sentences),
+)

@@ -7,6 +7,7 @@ Takes the arguments of ``batos.py``. What is odd is told by the environment:
     CAMPAIGN_CLOCK   a file with seconds by which the clock is off; SIGUSR1 has it read again
     CAMPAIGN_GRACE   seconds after which a commit is slow, and that a shutdown may take
     CAMPAIGN_MODEL   ``odd``: a model that does what the selector says; a URL: an OpenAI server
+    CAMPAIGN_EAR     a file for the silences of the event loop, see ``silence``
 
 The verb ``campaign.block`` blocks the event loop for ever. SIGUSR2 has the log say what runs.
 """
@@ -19,7 +20,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-CLOCK, GRACE, MODEL = (f"CAMPAIGN_{name}" for name in ("CLOCK", "GRACE", "MODEL"))
+CLOCK, GRACE, MODEL, EAR = (f"CAMPAIGN_{name}" for name in ("CLOCK", "GRACE", "MODEL", "EAR"))
 
 
 def shift_clock(file):
@@ -44,11 +45,14 @@ def main(argv):
     from bat_os.core.fields import Verb
     from bat_os.image.files import ability
     from tests.campaign.odd_model import roster_for
+    from tests.campaign.silence import Ear
 
     if GRACE in os.environ:
         ability.SLOW = kernel.GRACE = float(os.environ[GRACE])
         ability.STUCK = 2 * ability.SLOW
 
+    if EAR in os.environ:
+        Ear(Path(os.environ[EAR])).listen()
     assemble = wiring.assemble
 
     def odd(*given):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from bat_os.sentence.reading import read_sentence
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,3 +44,8 @@ class Heard:
     def language(self) -> str:
         """Language of the answer."""
         return self.sentence.language
+
+
+async def read_words(heard: Heard, words: str, language: str = "") -> Sentence:
+    """Return other words as they are read, which may take a while: beside the event loop."""
+    return await asyncio.to_thread(read_sentence, words, heard.now, language or heard.language)

@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 from bat_os.core.answer import Answer
 from bat_os.errors import BatError, NotFoundError, NotGrantedError
 from bat_os.image import grants
+from bat_os.kernel.agent.choosing import meant_for
+from bat_os.kernel.naming import find_named as find_thing
+from bat_os.kernel.naming import words_told
 from bat_os.kernel.say.leave import LET_THROUGH
 from bat_os.ports import WideDriver
 from bat_os.sentence.forms import read_form
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from bat_os.image.grants import Grant
     from bat_os.kernel.context import KernelContext
+    from bat_os.kernel.naming import Named
     from bat_os.kernel.say.heard import Heard
     from bat_os.ports import Driver
     from bat_os.sentence.forms import Form
@@ -124,16 +128,28 @@ class Paths:
         elif folders:  # "todo.md in ~/notes"
             tried = [(folder.parent if folder.suffix else folder) / said for folder in folders]
         else:  # "and feb.csv?": beside what was looked at last, else in what was granted
-            before = [PurePath(path).parent for path in last.get("files", ())]
-            roots = [PurePath(each.scope["path"]) for each in granted]
-            tried = [folder / said for folder in (*before, *roots)]
-        is_said = said.is_absolute() or bool(folders)
+            before = [PurePath(path).parent / said for path in last.get("files", ())]
+            roots = [PurePath(each.scope["path"]) / said for each in granted]
+            beside = await self._find(driver, value, before, granted)
+            found = beside[:1] or await self._find(driver, value, roots, granted)
+            return found[0] if len(found) == 1 else None  # of several, a person says which
         for path in tried:
             for grant in granted:
-                reached = driver.contains(grant.scope, {"path": str(path)})
-                if reached and (is_said or await _is_there(driver, grant, path)):
+                if driver.contains(grant.scope, {"path": str(path)}):
                     return Place(value, self, str(path), grant)
-        return Place(value, self, str(tried[0]), None) if is_said else None
+        return Place(value, self, str(tried[0]), None)
+
+    async def _find(
+        self, driver: Driver, value: Value, paths: Sequence[PurePath], granted: Sequence[Grant]
+    ) -> list[Place]:
+        """Return those of some paths at which there is something that may be looked at."""
+        found: dict[PurePath, Place] = {}
+        for path in paths:
+            for grant in granted:
+                reached = driver.contains(grant.scope, {"path": str(path)})
+                if path not in found and reached and await _is_there(driver, grant, path):
+                    found[path] = Place(value, self, str(path), grant)
+        return list(found.values())
 
     def in_full(self, value: Value) -> str:
         """Return the path, with the home of the person."""
@@ -231,6 +247,8 @@ async def locate(
             if kind.reads <= set(each.operations) and grants.is_usable([each], once)
         ]
         alike = [each for each, other in named if other is kind]
+        if kind.driver == Paths.driver and len(alike) == 1 and not _path(value).is_absolute():
+            held = _in_named_folder(heard, value, held)
         place = await kind.locate(
             mind.drivers[kind.driver], value, alike, held, heard.conversation.last
         )
@@ -239,6 +257,23 @@ async def locate(
     folders = {path.parent for place in paths if (path := PurePath(place.what)).name}
     inside = {place.what for place in paths if PurePath(place.what) in folders}
     return [place for place in found if place.what not in inside]
+
+
+def _in_named_folder(heard: Heard, value: Value, held: list[Grant]) -> list[Grant]:
+    """Return the grants of the folder that stands behind a file: "todo.txt in notes old"."""
+    said = str(heard.form.values.get("path", "")) if heard.form is not None else ""
+    first, is_there, behind = said.partition(value.text)
+    if not is_there or not words_told(f"{first} {behind}", heard.language):
+        return held
+    folders = {each.oid: PurePath(each.scope["path"]).name for each in held}
+    named = name_folders(f"{first} {behind}", folders, heard.language)
+    return [each for each in held if named.sure and each.oid in named.found]
+
+
+def name_folders(said: str, folders: Mapping[str, str], language: str) -> Named[str]:
+    """Return which folders, key -> name, some words name: "my notes folder" is notes."""
+    core = " ".join(word for word in said.split() if not meant_for(word.casefold()))
+    return find_thing(core or said, folders, language)
 
 
 def _path(value: Value) -> PurePath:

@@ -20,8 +20,8 @@ from bat_os.core.brief import Brief
 from bat_os.core.readable import show_value
 from bat_os.errors import BatError
 from bat_os.kernel.say import followups, replies
+from bat_os.kernel.say.heard import read_words
 from bat_os.kernel.say.skills import decide, find_candidates
-from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.texts import text
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class References:
         """Answer what follows "and" or "now" by a sure skill; None if its values are to replace."""
         if (last.get("form") or {}).get("name") == "lists_obj.add":
             return None
-        values = read_sentence(words, heard.now, heard.language).values
+        values = (await read_words(heard, words)).values
         if values and not followups.say_with(last, words, heard.language):
             return None
         return await self.on_last(heard, words)
@@ -98,10 +98,10 @@ class References:
         given = [one for one in call.get("args", ()) if _is_number(one)]
         if not given or len(given) != len(call["args"]) or not _is_number(last.get("value")):
             return None
-        before = read_sentence(last["text"], heard.now, last.get("language", ""))
+        before = await read_words(heard, last["text"], last.get("language", ""))
         values = _quantities(before)
         for said in (f"{part} {values}", f"how much {part} {values}"):
-            asked = read_sentence(said, heard.now, heard.language)
+            asked = await read_words(heard, said)
             for found in await find_candidates(self._mind, asked):
                 same = Counter([*found.args, *found.kwargs.values()]) == Counter(given)
                 if not same or found.changes or found.status not in replies.VOUCHED:
@@ -141,7 +141,7 @@ class References:
             return None
         words = (values["asks"], literals[0], values.get("be"), predicate)
         said = " ".join(str(word) for word in words if word)
-        found = await find_candidates(self._mind, read_sentence(said, heard.now, heard.language))
+        found = await find_candidates(self._mind, await read_words(heard, said))
         if decide(found) != "act" or found[0].changes or items[0] not in found[0].args:
             return None
         skill, at = found[0], list(found[0].args).index(items[0])

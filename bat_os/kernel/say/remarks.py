@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from bat_os.image.quotes import ask
 from bat_os.kernel.say import about, followups, places, replies, spoken
 from bat_os.kernel.say.acts import act
 from bat_os.kernel.say.consents import Leaves
+from bat_os.kernel.say.heard import read_words
 from bat_os.kernel.say.lessons import read_example
 from bat_os.kernel.say.references import References
 from bat_os.kernel.say.skills import find_candidates
@@ -120,7 +122,7 @@ class Talk:
         answer = await self._on_its_own(heard, last, words)
         if answer := answer or await self.references.go_on(heard, last, words):
             return answer
-        ways = followups.ways_to_say_again(last, words, heard.now)
+        ways = await asyncio.to_thread(followups.ways_to_say_again, last, words, heard.now)
         if not ways and re.search(r"[^\W\d]{2}", words):
             return await spoken.add_more(self._act, heard, last, [words])
         if len(ways) < 2:
@@ -132,7 +134,7 @@ class Talk:
 
     async def _on_its_own(self, heard: Heard, last: Mapping[str, Any], words: str) -> Answer | None:
         """Answer what stands behind "and" if it is a sentence of its own, perhaps of a list."""
-        form = read_form(read_sentence(words, heard.now, heard.language))
+        form = read_form(await read_words(heard, words))
         if form is not None and form.certain:
             owner = form.name.partition(".")[0]
             if owner in OWN or form.name in spoken.FOLLOW_UPS:
@@ -140,7 +142,7 @@ class Talk:
         if not last.get("list"):
             return None
         said = text(heard.language, "lists.from_it", text=words)
-        form = read_form(read_sentence(said, heard.now, heard.language))
+        form = read_form(await read_words(heard, said))
         if form is None or form.name != "lists_obj.remove" or not form.certain:
             return None
         return await self._act(heard, replace(form, values={**form.values, "list": last["list"]}))
@@ -236,7 +238,7 @@ class Talk:
     async def means(self, heard: Heard, form: Form) -> Answer | None:
         """Answer "X means Y": the words become another wording of the skill that Y finds."""
         words, meaning = str(form.values["words"]), str(form.values["meaning"])
-        sentence = read_sentence(meaning, heard.now, heard.language)
+        sentence = await read_words(heard, meaning)
         found = [
             each
             for each in await find_candidates(self._mind, sentence)
@@ -245,7 +247,7 @@ class Talk:
         if not found or found[0].probability < 0.5:
             return None
         demand(heard.request.may, "learn", "another wording")
-        best, said = found[0], read_sentence(words, heard.now, heard.language)
+        best, said = found[0], await read_words(heard, words)
         await add_wording(self._mind, best.target, best.selector, said, list(best.args))
         reply = text(heard.language, "lesson.means", words=words, meaning=best.reading)
         return Answer("acted", reply, reading=best.reading, language=heard.language, learned=True)
@@ -268,7 +270,7 @@ class Talk:
             return await self._again(heard, question["choices"][at])
         brief = Brief.from_plain(options[at])
         answer = await self._send(heard, brief)
-        said = read_sentence(question["sentence"], heard.now, heard.language)
+        said = await read_words(heard, question["sentence"])
         if question.get("remember") and covers(heard.request.may, "learn"):
             await add_wording(
                 self._mind, brief.target, brief.selector, said, [*brief.args], dict(brief.kwargs)
@@ -309,13 +311,15 @@ class Talk:
         self, heard: Heard, last: Mapping[str, Any], said: Mapping[str, Any]
     ) -> Answer | None:
         unit = str(said["unit"])
-        values = read_sentence(f"1 {unit}", heard.now, heard.language).values
+        values = (await read_words(heard, f"1 {unit}")).values
         named = next((str(v.value) for v in values if v.kind == "unit"), unit)
         args = followups.convert_to(last, named, heard.now)
         if args is None:
             return None
-        meant = followups.say_again(last, unit, heard.now) or last["text"]
-        return await self._calculate(heard, Brief("units_obj", "convert", args), meant)
+        meant = await asyncio.to_thread(followups.say_again, last, unit, heard.now)
+        return await self._calculate(
+            heard, Brief("units_obj", "convert", args), meant or last["text"]
+        )
 
     async def _calculate(self, heard: Heard, brief: Brief, said: str) -> Answer | None:
         """Answer by a message, as if ``said`` had been said; None if its values do not fit."""
@@ -329,8 +333,8 @@ class Talk:
     ) -> Answer | None:
         """Answer "times 3" or "half of it": the last value is calculated with."""
         words = heard.sentence.text
-        if followups.repeats(last, words, heard.now):
-            ways = followups.ways_to_say_again(last, words, heard.now)
+        if await asyncio.to_thread(followups.repeats, last, words, heard.now):
+            ways = await asyncio.to_thread(followups.ways_to_say_again, last, words, heard.now)
             return await self._again(heard, ways[-1]) if ways else None
         written = followups.reckon(last, str(said["by"]), said.get("number"))
         brief = Brief("calculator_obj", "evaluate", (written,))
@@ -364,7 +368,8 @@ class Talk:
     async def _as_meant(
         self, heard: Heard, last: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Answer | None:
-        return await self._again(heard, self._meant(heard, last, str(values["text"])))
+        said = await asyncio.to_thread(self._meant, heard, last, str(values["text"]))
+        return await self._again(heard, said)
 
     def _meant(self, heard: Heard, last: Mapping[str, Any], words: str) -> str:
         """Return what "no, I meant WORDS" says in full."""
@@ -386,7 +391,8 @@ class Talk:
         try:
             value = read_example(said)
         except ArgumentsError:
-            return await self._again(heard, followups.say_again(last, said, heard.now))
+            again = await asyncio.to_thread(followups.say_again, last, said, heard.now)
+            return await self._again(heard, again)
         if last["kind"] == "guess":
             return await self._lessons.correct(
                 heard.request, last, value, heard.language, heard.say
@@ -402,7 +408,7 @@ class Talk:
         self, heard: Heard, last: Mapping[str, Any], value: Any
     ) -> Answer | None:
         """Return the answer of another skill that gives ``value`` for the last sentence."""
-        sentence = read_sentence(last["text"], heard.now, last["language"])
+        sentence = await read_words(heard, last["text"], last["language"])
         for found in await find_candidates(self._mind, sentence):
             if found.changes or found.status not in replies.VOUCHED:
                 continue

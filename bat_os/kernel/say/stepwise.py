@@ -24,8 +24,8 @@ from bat_os.kernel.agent.showing import read_request, show_step
 from bat_os.kernel.agent.tools import is_kept, keep_example, open_toolbox
 from bat_os.kernel.effects.account import can_undo, is_droppable, settled
 from bat_os.kernel.learning.target import STEWARD
-from bat_os.kernel.naming import find_named
 from bat_os.kernel.say.leave import LET_THROUGH, labelled
+from bat_os.kernel.say.places import name_folders
 from bat_os.kernel.say.recall import UNDO
 from bat_os.sentence.texts import text
 from bat_os.sentence.translate import DEFAULT_TARGET, translate
@@ -165,9 +165,9 @@ def _other_folder(tool: Tool, step: Mapping[str, Any], heard: Heard) -> str:
     said = str(values.get("path") or values.get("list") or "")
     if tool.driver != FILES or not said or any(step["args"]):
         return ""
-    reached = {PurePath(str(grant.scope["path"])).name for grant in tool.grants}
-    known = (find_named(name, {said: said}, heard.language, in_part=True) for name in reached)
-    return "" if any(named.sure for named in known) else said
+    folders = [str(grant.scope["path"]) for grant in tool.grants]
+    names = {path: PurePath(path).name for path in folders}
+    return "" if name_folders(said, names, heard.language).one == folders[0] else said
 
 
 def brief_for(heard: Heard) -> Brief:

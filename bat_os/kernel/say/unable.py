@@ -7,6 +7,7 @@ the skills that it is like, if there are any, and how to teach it.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bat_os.core.answer import Answer
@@ -89,7 +90,8 @@ async def unable(mind: KernelContext, heard: Heard, lessons: Lessons) -> Answer:
     kind = max(kinds, key=lambda name: kinds[name])
     is_function = kind == "function" and kinds[kind] >= SURE
     is_wish = is_function and _gives(heard) and _asks(heard)
-    if ordered or (is_wish and _has_known_word(heard.sentence)):
+    # In a thread: the words of the library are read with the first sentence of a language.
+    if ordered or (is_wish and await asyncio.to_thread(_has_known_word, heard.sentence)):
         return await lessons.learn(
             heard.request, heard.typed.text, heard.language, heard.say, ordered=ordered
         )

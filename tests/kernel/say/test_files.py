@@ -322,3 +322,25 @@ async def test_a_folder_that_is_named_is_not_taken_for_the_one_that_is_granted(s
         answer = await said(asks)
         assert (answer["kind"], "todo.md" in answer["text"]) == ("asked", False), asks
     assert "Where is" not in (await said("list the files in notes"))["text"]
+
+
+async def test_of_two_folders_that_share_words_only_the_one_that_is_named_is_read(said, notes):
+    old = notes.with_name("notes-old")
+    old.mkdir()
+    (old / "todo.md").write_text("sell the boat\n")
+    (notes / "todo.md").write_text("buy a boat\n")
+    (notes / "new.md").write_text("a new one\n")
+    await said(f"you may read {notes}")
+    for asks in ("list the files in the notes old folder", "read todo.md in notes old"):
+        answer = await said(asks)
+        assert (answer["kind"], "boat" in answer["text"], "new.md" in answer["text"]) == (
+            "asked", False, False
+        ), asks  # fmt: skip
+    await said(f"you may read {old}")
+    told = await said("read todo.md in notes old", session="two")
+    assert told["value"] == "sell the boat\n"
+    told = await said(f"read todo.md in {notes.name}", session="three")
+    assert told["value"] == "buy a boat\n"
+    assert "new.md" not in (await said("list the files in the notes old folder"))["text"]
+    asked = await said("read todo.md", session="four")
+    assert (asked["kind"], "boat" in asked["text"]) == ("asked", False)

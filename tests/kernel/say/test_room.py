@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import sys
+import threading
+from functools import partial
 
 import pytest
 
 from bat_os.errors import ArgumentsError, TooLargeError
 from bat_os.image import missions
 from bat_os.image.objects import find
+from bat_os.kernel.say import followups, heard, unable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -311,3 +314,27 @@ async def test_a_wish_of_any_form_is_learned(said):
         body = await said(sentence, session=sentence)
         known = body["kind"] == "asked" and body["needs"] == "clarification"
         assert known or body["events"], (sentence, body["text"])
+
+
+async def test_no_sentence_is_read_in_the_thread_of_the_loop(said, monkeypatch):
+    """Not the follow-ups either, nor the words of the library, which take a second."""
+    seen = set()
+
+    def note(real, *given):
+        seen.add((real.__name__, threading.current_thread() is threading.main_thread()))
+        return real(*given)
+
+    for module in (followups, heard):
+        monkeypatch.setattr(module, "read_sentence", partial(note, module.read_sentence))
+    monkeypatch.setattr(unable, "read_book", partial(note, unable.read_book))
+    for words in (
+        "convert 10 miles to km",
+        "and 20?",
+        "in metres",
+        "no, I meant 30 miles",
+        "add milk to my test list",
+        "and remove the milk",
+        "banana 5 hat hat",
+    ):
+        await said(words)
+    assert seen == {("read_sentence", False), ("read_book", False)}
