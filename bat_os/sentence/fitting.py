@@ -87,12 +87,17 @@ def find_left(
     """
     spoken = speak(sentence.language)
     found: list[str] = []
+    served = {terms[at].stem for at in read}
     for at, term in enumerate(terms):
         word = sentence.text[term.start : term.end]
         if at not in read and term.value is not None and is_value(term):
             asks = _asks(term.value)
             found += _limits_in(word, sentence.language) if asks else [term.value.text]
-        elif at not in read and term.stem not in own_words and term.value is None:
+        elif (
+            at not in read
+            and term.value is None
+            and (term.stem not in own_words or term.stem in served)
+        ):
             guessed = term.stem in corrected and fold(word) not in spoken.limits
             found += [word] * (limits(word, sentence.language) and not guessed)
         elif fold(word) in spoken.limits and at + 1 < len(terms) and at + 1 not in read:

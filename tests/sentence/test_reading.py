@@ -43,7 +43,7 @@ def test_the_values_of_a_sentence_are_read(case):
 def test_the_library_takes_the_values_that_are_read(case):
     for value in read_sentence(case["text"], NOW, case.get("hint", "")).values:
         if value.kind == "unit" and value.value != "workdays":
-            assert units.units_like(value.value)
+            assert units.convert(1, value.value, value.value) == 1
         if value.kind == "date":
             assert calendar.read_date(value.value, NOW).isoformat() == value.value
         if value.kind == "time":

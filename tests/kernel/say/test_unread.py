@@ -31,6 +31,8 @@ async def test_what_is_said_to_the_end_is_computed(said, text, value):
         "how many days are left in my holiday",
         "how many lines of 'a ERROR b' contain ERROR",
         "what is the mean of 7,5",
+        "days till the day before christmas eve",
+        "quel est le deuxième plus petit nombre parmi 19, 4, 33 et 7 ?",
     ],
 )
 async def test_what_would_be_left_out_is_not_computed(said, text):
