@@ -15,7 +15,7 @@ import pytest
 from bat_os.cli.doctor.image import _judge_server
 from bat_os.core.settings import IMAGE
 from bat_os.errors import ArgumentsError, SettingsError
-from bat_os.image import servers
+from bat_os.image import server_care, servers
 from bat_os.image.awakening import awaken
 from bat_os.image.files.ability import open_and_prove
 from bat_os.image.history.moments import survey
@@ -207,6 +207,16 @@ async def test_a_backup_without_the_tools_names_the_command(postgres, tmp_path, 
             ArgumentsError, match=rf"PGDATABASE={postgres.name} .* pg_dump --format"
         ):
             await do(image, "backup", folder=str(tmp_path / "kept"))
+
+
+def test_the_command_that_a_backup_names_holds_no_password(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    address = "dbname='mind' host='db' user='ann' password='hush' sslmode='require'"
+    storage = SimpleNamespace(_adapter=SimpleNamespace(_dsn=address))
+    wanted = "PGDATABASE=mind PGHOST=db PGUSER=ann PGSSLMODE=require pg_dump --format"
+    with pytest.raises(ArgumentsError, match=wanted) as raised:
+        server_care._dump(storage, tmp_path / "kept")
+    assert "hush" not in str(raised.value)
 
 
 async def test_zeo_packs(zeo, tmp_path):

@@ -323,6 +323,7 @@ async def test_a_provisional_method_that_new_drafts_contradict_is_doubted(mind, 
     assert row["kind"] == "doubt"
     assert row["what"] == "I doubt genesis_obj.halve: is halve(11) 6 or 5.5?"
     assert row["evidence"]["doubt"] == 1.0
+    assert row["why"] == "0 of 32 new drafts agree with it"
     assert (await ask(mind, "why", "genesis_obj", "halve"))["grade"] == {
         "grade": "none", "why": "provisional and hardly used",
     }  # fmt: skip
@@ -533,6 +534,10 @@ async def test_a_long_work_notes_what_it_takes_before_it_ends(mind, heart, fail,
     day = heart._day
     noted = await mind.image.transact(lambda root: proposals.spent_on(root, day), note="look")
     assert noted == heart.spent > 0
+    before, clock.step = mind.image.database.lastTransaction(), 0
+    await heart.beat()
+    assert heart._open is not None
+    assert mind.image.database.lastTransaction() == before  # nothing is noted twice
 
 
 async def test_a_slow_method_and_one_that_hides_another_are_found(mind, heart, model):
