@@ -116,6 +116,8 @@ async def test_facts_that_differ_in_more_than_one_thing_are_no_rivals(knowing):
     assert told.rivals == ()
     told = await memory.remember(knowing, "I like pears", now=later())
     assert (await memory.remember(knowing, "I like apples", now=later())).rivals == ()
+    await tell(knowing, "Anna likes tea")  # a name is all that these are both about
+    assert (await memory.remember(knowing, "Anna likes coffee", now=later())).rivals == ()
 
 
 async def test_a_forgotten_fact_is_not_recalled_and_stays_an_object(knowing):
