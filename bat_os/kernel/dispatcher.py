@@ -48,7 +48,7 @@ from bat_os.kernel.turn import take_turn
 from bat_os.kernel.verbs.missions import MissionVerbs
 from bat_os.kernel.verbs.moments import send_at
 from bat_os.kernel.verbs.personas import check_message
-from bat_os.sentence.grammar import wish_in_name
+from bat_os.sentence.wishes import wish_in_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

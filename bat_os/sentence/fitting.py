@@ -151,10 +151,17 @@ def is_telling(term: Term, sentence: Sentence, own_words: Collection[str]) -> bo
     return word.isalpha() and len(word) > 1 and not known and term.stem not in own_words
 
 
-def is_period(word: str, language: str) -> bool:
+def _is_period(word: str, language: str) -> bool:
     """Return whether a word is a span of the calendar: a week, a month, a year."""
     size = size_of(speak(language).phrases("units").exact(fold(word)) or "")
     return size is not None and size[0] == "time"
+
+
+def lacks_period(words: Sequence[Term], text: str, language: str, said: Sequence[Term]) -> bool:
+    """Return whether the words of a wording have a period that was not said: "in the year"."""
+    stems = {term.stem for term in said}
+    missing = (term for term in words if not term.slot and term.stem not in stems)
+    return any(_is_period(text[term.start : term.end], language) for term in missing)
 
 
 def limits(word: str, language: str) -> bool:

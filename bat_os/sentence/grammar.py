@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bat_os.method.text import words as word_set
 from bat_os.sentence.tokens import ARTICLES, PREPOSITIONS, Token, singular
+from bat_os.sentence.wishes import LEARN
 
 JOINERS: Final = frozenset({",", "and", "or", "&"})
 # Patterns below read the first tokens as one text: words and marks with one blank after
@@ -45,7 +46,6 @@ _FRAME: Final = re.compile(
     r"(?P<link>(?:, )?(?:that|which|who|to|for) )?"
     r"(?:(?:can|could|will|should|must|is able to) )?"
 )
-_LEARN: Final = re.compile(r"(?:learn|teach yourself|know|show me|tell me) (?:how )?to ")
 _WHETHER: Final = re.compile(
     r"(?:(?:check|determine|test|decide|say|see|show me|tell me|find out|know|return) )?"
     r"(?:if|whether) "
@@ -128,17 +128,6 @@ def take_target(tokens: list[Token]) -> tuple[str, list[Token]]:
     return "", tokens
 
 
-def wish_in_name(selector: str) -> str:
-    """Return what a message orders to learn by its name; "" if it orders nothing.
-
-    >>> wish_in_name("teach_yourself_to_greet"), wish_in_name("greet")
-    ('greet', '')
-    """
-    words = f"{selector.replace('_', ' ').strip()} "
-    found = _LEARN.match(words)
-    return words[found.end() :].strip() if found else ""
-
-
 def strip_frame(tokens: list[Token]) -> Frame:
     """Return the request inside of "create a method that ..." or "what is the ..."."""
     lead = _lead(tokens)
@@ -198,7 +187,7 @@ def _strip_question(tokens: list[Token], lead: str) -> Frame:
             if token.low == "does" or token.low not in _COPULAS
         ]
         return Frame([Token("word", "count"), *rest])
-    for pattern, verb in ((_LEARN, ""), (_WHETHER, "say whether"), (_QUESTION, "return")):
+    for pattern, verb in ((LEARN, ""), (_WHETHER, "say whether"), (_QUESTION, "return")):
         if (match := pattern.match(lead)) and len(tokens) > _count(match):
             return Frame(_without_filler(tokens[_count(match) :]), lead=verb)
     return Frame(tokens)

@@ -26,7 +26,7 @@ from bat_os.sentence.fitting import (
     cost_of,
     find_left,
     find_telling,
-    is_period,
+    lacks_period,
 )  # fmt: skip
 from bat_os.sentence.quantities import in_unit, measure_alike
 from bat_os.sentence.terms import split_wording
@@ -413,16 +413,9 @@ def match(
     read = own.taken.union(own.free, own.measured, _implied_units(own))
     own_words = {*words_of_skill, *(term.stem for term in wording.terms)}
     left = find_left(asked.sentence, own.said, read, own_words, asked.corrected)
-    if _lacks_period(own):
+    if lacks_period(wording.terms, wording.text, wording.language, own.said):
         left += find_telling(asked.sentence, own.said, read, own_words)
     return Match(wording, own.filled, features, left)
-
-
-def _lacks_period(own: _Alignment) -> bool:
-    """Return whether the wording has a period that was not said: "in the year"."""
-    said, wording = {term.stem for term in own.said}, own.wording
-    missing = (term for term in wording.terms if not term.slot and term.stem not in said)
-    return any(is_period(wording.text[t.start : t.end], wording.language) for t in missing)
 
 
 def _measure_words(

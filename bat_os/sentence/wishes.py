@@ -20,6 +20,7 @@ from bat_os.sentence.reading import Sentence, Value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+LEARN: Final = re.compile(r"(?:learn|teach yourself|know|show me|tell me) (?:how )?to ")
 _ARTICLE: Final = "a|an|another|the|some|two"
 _NOUNS: Final[Mapping[str, str]] = {
     "number": "number", "numbers": "list", "text": "text", "string": "text", "list": "list",
@@ -117,3 +118,14 @@ def word_wish(wish: str, parameters: Sequence[tuple[str, str]]) -> str:
                 text = f"{text[: found.start()]}{{{name}}}{text[found.end() :]}"
                 break
     return text
+
+
+def wish_in_name(selector: str) -> str:
+    """Return what a message orders to learn by its name; "" if it orders nothing.
+
+    >>> wish_in_name("teach_yourself_to_greet"), wish_in_name("greet")
+    ('greet', '')
+    """
+    words = f"{selector.replace('_', ' ').strip()} "
+    found = LEARN.match(words)
+    return words[found.end() :].strip() if found else ""

@@ -35,12 +35,14 @@ from bat_os.core.packet import CognitiveStatePacket, Stage
 from bat_os.core.prompts import FENCE_STOP, STOP, Plan, ask_again, ask_method, read_method
 from bat_os.errors import ModelOutputError
 from bat_os.image.history.entries import is_sound
-from bat_os.kernel.learning.likeness import Written, read_as_said, weigh, weight_of
+from bat_os.kernel.learning.likeness import Written, weigh, weight_of
 from bat_os.kernel.learning.target import STEWARD
 from bat_os.kernel.learning.trial import reproduces, tells_enough
+from bat_os.kernel.say.skills import read_as_said
 from bat_os.method.adapt import adapt, rebind_arguments
 from bat_os.method.induction import decides, induce, write_method
 from bat_os.sentence.examples import name_operations
+from bat_os.sentence.wishes import wish_in_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -244,7 +246,9 @@ class Synthesis:
         drafts: list[Draft] = []
         written = [Written(known.wish, known.line) for known in similar]
         chances = await weigh(self._context, self._brief, written)
-        said = await read_as_said(self._context, self._brief)
+        brief, said = self._brief, dict[str, float]()
+        if brief.text == wish_in_name(brief.selector):  # nothing else says what is wanted
+            said = await read_as_said(self._context, brief)
         chances = [
             said.get(known.selector, chance) if known.doc_id.startswith(_LIBRARY) else chance
             for chance, known in zip(chances, similar, strict=True)

@@ -6,25 +6,18 @@
 
 The words of the request are the sentence, the wish of each function is its only wording
 (``bat_os.sentence.scoring``). A function that would get the values in another order is none for it.
-
-A message without a wish says one in its name: ``calculate_fibonacci(10)`` is "calculate fibonacci
-of 10", and read as if a person had said it, among all wordings of the library.
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bat_os.core.brief import goal, kinds, parameters
 from bat_os.kernel.say.book import FIRST, read_book
-from bat_os.kernel.say.skills import decide, find_candidates
 from bat_os.method.shelf import Parameter
-from bat_os.sentence.grammar import wish_in_name
 from bat_os.sentence.matching import Skill, Wording
 from bat_os.sentence.phrasebook import Phrasebook, as_embedded
-from bat_os.sentence.reading import read_sentence
 from bat_os.sentence.scoring import ASK, MISSED, read_scorer
 from bat_os.sentence.wishes import name_kinds, parameters_of_line, put_values, word_wish
 
@@ -36,7 +29,6 @@ if TYPE_CHECKING:
 
     from bat_os.core.brief import Brief
     from bat_os.kernel.context import KernelContext
-    from bat_os.kernel.say.skills import Candidate
     from bat_os.sentence.matching import Match
     from bat_os.sentence.reading import Sentence
 
@@ -46,7 +38,6 @@ REUSE: Final = 0.92
 NEAR: Final = ASK / MISSED  # from here on a function speaks for its answer without an example
 # From here on a model is asked whether they are one: a third of such pairs are.
 OPEN: Final = 0.2
-_SAYABLE: Final = (int, float, str, list)  # types of values that a sentence can name
 NEVER: Final = 0.02  # below, a function is of no use to a writer either
 
 
@@ -78,25 +69,6 @@ async def weigh(mind: KernelContext, brief: Brief, known: Sequence[Written]) -> 
         if _in_order(match, [*given.values()])
     }
     return [chances.get(each.skill, 0.0) for each in wordings]
-
-
-async def read_as_said(mind: KernelContext, brief: Brief) -> dict[str, float]:
-    """Return how likely functions of the library are meant by a message's name and values.
-
-    By their selectors; {} if nobody would act on what the words say, or the message has a wish.
-    """
-    given = [*brief.args, *brief.kwargs.values()]
-    is_named = brief.text == wish_in_name(brief.selector)
-    if not is_named or not all(type(value) in _SAYABLE for value in given):
-        return {}
-    name, values = goal(brief).rstrip("."), " and ".join(map(repr, given))
-    told: list[Candidate] = []
-    for link in (" of ", " ") if given else ("",):
-        sentence = read_sentence(f"{name}{link}{values}", dt.datetime.now().astimezone())
-        found = await find_candidates(mind, sentence)
-        if decide(found) == "act" and [*found[0].args, *found[0].kwargs.values()] == given:
-            told = max(told, found, key=lambda each: each[0].probability if each else 0.0)
-    return {each.selector: each.probability for each in told}
 
 
 def weight_of(chance: float) -> float | None:

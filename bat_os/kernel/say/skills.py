@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from bat_os.core.brief import goal
 from bat_os.errors import DamagedError
 from bat_os.image.objects import Method
 from bat_os.image.shipped import SHIPPED
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bat_os.core.brief import Brief
     from bat_os.image.catalog import Passage
     from bat_os.kernel.context import KernelContext
     from bat_os.sentence.matching import Match
@@ -51,6 +53,7 @@ LIKE_NOTHING: Final = 0.25  # probability below which a sentence is like no word
 # Probability that two readings leave which differ: just too little to act on.
 UNSURE: Final = 0.99 * (1 - scoring.ASK / scoring.WRONG)
 LEARNED: Final = 12  # learned methods that are looked at
+_SAYABLE: Final = (int, float, str, list)  # types of values that a sentence can name
 _EXACT: Final = FEATURES.index("exact")
 
 
@@ -261,3 +264,22 @@ def _look_up(root: Root, target: str, selector: str) -> tuple[str, bool, bool] |
     except DamagedError:
         return None
     return status, not is_pure(source, selector), False
+
+
+async def read_as_said(mind: KernelContext, brief: Brief) -> dict[str, float]:
+    """Return how likely functions of the library are meant by a message's name and values.
+
+    ``calculate_fibonacci(10)`` is "calculate fibonacci of 10", read as if a person had said it,
+    among all wordings. The functions by their selectors; {} if nobody would act on such words.
+    """
+    given = [*brief.args, *brief.kwargs.values()]
+    if not all(type(value) in _SAYABLE for value in given):
+        return {}
+    name, values = goal(brief).rstrip("."), " and ".join(map(repr, given))
+    told: list[Candidate] = []
+    for link in (" of ", " ") if given else ("",):
+        sentence = read_sentence(f"{name}{link}{values}", dt.datetime.now().astimezone())
+        found = await find_candidates(mind, sentence)
+        if decide(found) == "act" and [*found[0].args, *found[0].kwargs.values()] == given:
+            told = max(told, found, key=lambda each: each[0].probability if each else 0.0)
+    return {each.selector: each.probability for each in told}

@@ -15,7 +15,7 @@ from bat_os.kernel.learning.likeness import (
     weigh,
     weight_of,
 )
-from bat_os.sentence.grammar import wish_in_name
+from bat_os.sentence.wishes import wish_in_name
 from tests.kernel.minds import make_mind, open_mission, script
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
