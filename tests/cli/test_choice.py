@@ -13,7 +13,7 @@ from tests.app.test_discovery import write_gguf
 from tests.cli.clients import verb
 from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
 from tests.kernels import ThinkingKernel
-from tests.model_servers import Hub, make_ollama, serving
+from tests.model_servers import Hub, make_ollama, serving, stall
 from tests.system.test_watchdog import watchdog
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -98,6 +98,11 @@ async def test_where_nothing_is_better_nothing_is_asked(home, here, ollama):
     async with Terminal(home, "models", "choose", **BATOS, **here) as terminal:
         await terminal.until("nothing better runs here, lies here or fits")
         await terminal.until("nothing changes")
+        assert await terminal.end() == 0
+    ollama.replies["/api/tags"] = stall
+    async with Terminal(home, "models", "choose", **BATOS, **here) as terminal:
+        await terminal.until("did not answer in time; .+ models choose looks again")
+        await terminal.until("nothing better runs here, lies here or fits")
         assert await terminal.end() == 0
 
 
