@@ -5,8 +5,9 @@
     memory, GPU ────────────────────┘
 
 Only this machine is asked, all servers at once, each within SECONDS. What they send is bounded and
-untrusted: a server that stalls, lies or sends something else counts as not there. Files are
-looked at by their headers only, within bounds of number and time.
+untrusted: a server that lies or sends something else counts as not there, and so does one that
+stalls, but it is named. Files are looked at by their headers only, within bounds of number and
+time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from bat_os.models.offers import FoundFile, FoundServer
 from bat_os.models.servers import Candidate, printable, rank, sort_candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import httpx2
 
@@ -54,6 +55,10 @@ MOST_PATH: Final = 190
 _OTHER_KINDS: Final = ("clip", "bert", "t5", "whisper", "wavtokenizer", "adapter")
 
 
+def _ignore(_url: str) -> None:
+    """Do nothing with a server that was late."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What this machine has."""
@@ -64,9 +69,14 @@ class Found:
     files: list[FoundFile]
 
 
-async def look(home: Path, environ: Mapping[str, str]) -> Found:
-    """Return what this machine has to think with; takes some seconds at most."""
-    asking = asyncio.create_task(find_servers(environ))
+async def look(
+    home: Path, environ: Mapping[str, str], late: Callable[[str], object] = _ignore
+) -> Found:
+    """Return what this machine has to think with; takes some seconds at most.
+
+    ``late`` is as in ``find_servers``.
+    """
+    asking = asyncio.create_task(find_servers(environ, late=late))
     try:
         machine = await asyncio.to_thread(look_at_machine, home)
         bandwidth = await asyncio.to_thread(measure_bandwidth, machine.cores - 1)
@@ -77,7 +87,10 @@ async def look(home: Path, environ: Mapping[str, str]) -> Found:
 
 
 async def find_servers(
-    environ: Mapping[str, str], wanted: str = "", ports: Mapping[str, int] = PORTS
+    environ: Mapping[str, str],
+    wanted: str = "",
+    ports: Mapping[str, int] = PORTS,
+    late: Callable[[str], object] = _ignore,
 ) -> list[FoundServer]:
     """Return the servers that run here, each with the model that suits best; the best first.
 
@@ -85,12 +98,14 @@ async def find_servers(
         environ: ``OLLAMA_HOST`` may name another port of this machine.
         wanted: Ask for the model of that name, whatever it can do.
         ports: Kind -> port.
+        late: Called with the address of each that took longer than SECONDS: something is there,
+            and may only have much to do.
     """
     places = {kind: f"http://127.0.0.1:{port}" for kind, port in ports.items()}
     places |= {OLLAMA: host} if (host := read_host(environ.get("OLLAMA_HOST", ""))) else {}
     context = environ.get("OLLAMA_CONTEXT_LENGTH", "")
     asked = (
-        _ask(kind, url, wanted, int(context) if context.isdecimal() else 0)
+        _ask(kind, url, wanted, int(context) if context.isdecimal() else 0, late)
         for kind, url in places.items()
     )
     found = [pair for pair in await asyncio.gather(*asked) if pair is not None]
@@ -116,7 +131,9 @@ def read_host(text: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def _ask(kind: str, url: str, wanted: str, context: int) -> tuple[int, FoundServer] | None:
+async def _ask(
+    kind: str, url: str, wanted: str, context: int, late: Callable[[str], object]
+) -> tuple[int, FoundServer] | None:
     import httpx2  # a tenth of a second, which only this needs
 
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reads no certificates: HTTP needs none
@@ -130,7 +147,10 @@ async def _ask(kind: str, url: str, wanted: str, context: int) -> tuple[int, Fou
         ):  # fmt: skip
             ask = _ask_ollama if kind == OLLAMA else _ask_openai
             known = await ask(client, kind, wanted, context)
-    except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL, BatError, OSError):
+    except (TimeoutError, httpx2.TimeoutException):
+        late(url)
+        return None
+    except (httpx2.HTTPError, httpx2.InvalidURL, BatError, OSError):
         return None
     if known is None:
         return None

@@ -168,10 +168,10 @@ def _open(arguments: Sequence[str]) -> int:
     options = make_gateway_parser().parse_args(list(arguments))
     home = find_home(options.home)
     os.umask(0o077)
-    begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s")
     faulthandler.enable()
     try:
         settings = load(home.path, os.environ).settings
+        begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s", settings.log_level)
         home.prepare()
         return asyncio.run(_serve_http(home, settings, supervised=options.supervised))
     except (BatError, OSError) as error:
@@ -199,7 +199,7 @@ def serve(home: Home, settings: Settings, *, supervised: bool) -> int:
     share_arena()
     sys.setswitchinterval(SWITCH)
     arm(settings.failpoint)
-    begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    begin_log("%(asctime)s %(levelname)s %(name)s: %(message)s", settings.log_level)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each request
     faulthandler.enable()  # if a library crashes the process, the log says where
     os.umask(0o077)

@@ -26,7 +26,7 @@ from bat_os.cli.language import translate
 from bat_os.core.printable import show_control, show_on_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
 EXIT_UNWRITABLE: Final = 1
@@ -114,11 +114,31 @@ def unguarded(stream: TextIO) -> TextIO:
     return stream.unguarded if isinstance(stream, Guarded) else stream
 
 
+# Of syslog, as journald reads them at the start of a line: <3> is an error.
+_PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
 class LogFormatter(logging.Formatter):
     """One line per record, whatever its arguments hold; a traceback follows, further to the right.
 
     So no text from outside can begin a line of its own in a log, or move a reader's cursor.
+
+    Args:
+        form: As logging has it.
+        for_journal: Whether journald reads the lines, and each says how much it matters.
     """
+
+    def __init__(self, form: str, *, for_journal: bool = False) -> None:
+        super().__init__(form)
+        self._for_journal = for_journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record and of its traceback."""
+        text = super().format(record)
+        if not self._for_journal:
+            return text
+        number = next((rank for level, rank in _PRIORITIES if record.levelno >= level), 7)
+        return "\n".join(f"<{number}>{line}" for line in text.split("\n"))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         """Return the line of a record."""
@@ -132,8 +152,23 @@ class LogFormatter(logging.Formatter):
         return "\n".join(f"    {show_control(line)}" for line in lines)
 
 
-def begin_log(form: str) -> None:
-    """Write what is logged, from INFO on, to standard error; ``form`` is logging's."""
+def begin_log(form: str, level: str = "info") -> None:
+    """Write what is logged, from ``level`` on, to standard error; ``form`` is logging's."""
     handler = logging.StreamHandler()
-    handler.setFormatter(LogFormatter(form))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    handler.setFormatter(LogFormatter(form, for_journal=_is_journal(os.environ)))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def _is_journal(environ: Mapping[str, str]) -> bool:
+    """Return whether standard error is the stream to journald that systemd names.
+
+    A file or a terminal that a service's processes write to has another device and inode.
+    """
+    named = environ.get("JOURNAL_STREAM", "")
+    if not named:
+        return False
+    try:
+        about = os.fstat(2)
+    except OSError:  # it is closed
+        return False
+    return named == f"{about.st_dev}:{about.st_ino}"

@@ -139,7 +139,7 @@ def run(home: Home, max_restarts: int) -> int:
     from bat_os.supervisor.supervisor import Supervisor
     from bat_os.supervisor.upgrade.upgrader import Upgrader
 
-    begin_log("%(asctime)s %(levelname)s %(message)s")
+    begin_log("%(asctime)s %(levelname)s %(message)s", _read_level(home))
     home.prepare()
     try:
         lock = FileLock(home.lock).acquire()
@@ -166,6 +166,14 @@ def run(home: Home, max_restarts: int) -> int:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), ask_to_stop)
         return supervisor.run()
+
+
+def _read_level(home: Home) -> str:
+    """Return the setting of the logs; settings that are wrong end the kernel, which says so."""
+    try:
+        return load(home.path, os.environ).settings.log_level
+    except SettingsError:
+        return "info"
 
 
 def start(home: Home, max_restarts: int, *, wait: bool) -> int:

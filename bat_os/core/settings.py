@@ -110,6 +110,7 @@ class Settings:
         http_behind: ``https://NAME`` of the proxy in front of the gateway.
         http_socket: File of a Unix socket of the gateway, for a proxy; empty: none.
         http_a2a: Whether other agents may ask there (A2A).
+        log_level: The least that the logs hold: ``info``, ``warning`` or ``error``.
         failpoint: ``NAME:kill`` ends the process by SIGKILL at a place that
             ``bat_os.failpoints`` names; for tests of recovery.
     """
@@ -164,6 +165,7 @@ class Settings:
     ] = ""
     http_socket: Annotated[str, text(100)] = ""
     http_a2a: bool = False
+    log_level: Literal["info", "warning", "error"] = "info"
     failpoint: str = ""
 
     @property

@@ -225,7 +225,8 @@ async def list_models(image: ImageStore) -> list[dict[str, Any]]:
     ``derived`` (names of its files that were made of the others), ``added`` (Unix time, 0 where
     unknown), ``digest``, ``files`` (how many), ``size`` (bytes of all its files), ``bytes`` (the
     same without files that an earlier model of the list has, so that the sum is what all take),
-    and ``damaged``: ``yes`` where a file is missing or has another size, else ``unknown``, since
+    ``same_as`` (names of the models that have all of its files, whatever they call them), and
+    ``damaged``: ``yes`` where a file is missing or has another size, else ``unknown``, since
     nothing is read.
     """
 
@@ -450,6 +451,11 @@ def _describe(
         "files": len(model.files),
         "size": sum(sizes.values()),
         "bytes": sum(size for sha256, size in sizes.items() if sha256 not in counted),
+        "same_as": [
+            other.name
+            for other in root["models"].values()
+            if other is not model and mine <= set(other.files.values())
+        ],
         "damaged": "unknown" if whole else "yes",
     }
     counted |= mine

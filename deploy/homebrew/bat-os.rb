@@ -17,6 +17,7 @@ class BatOs < Formula
     system Formula["python@3.12"].opt_bin/"python3.12", "-m", "venv", libexec
     system libexec/"bin/pip", "install", "--no-cache-dir", *Dir["*.whl"]
     bin.install_symlink %w[batos batos-chat batos-watchdog].map {{ |name| libexec/"bin"/name }}
+    man1.install_symlink libexec/"share/man/man1/batos.1"
   end
 
   test do

@@ -84,8 +84,11 @@ async def test_servers_that_stall_flood_refuse_or_talk_nonsense_are_not_there(st
     ports["none"] = closed_port()
     started = time.monotonic()
 
-    assert await find_servers({}, ports=ports) == []
+    late = []
+    assert await find_servers({}, ports=ports, late=late.append) == []
     assert time.monotonic() - started < 3 * discovery.SECONDS
+    assert f"http://127.0.0.1:{ports['none']}" not in late
+    assert f"http://127.0.0.1:{ports['s0']}" in late  # something is there, and it is busy
 
 
 async def test_no_key_is_sent_and_no_redirect_is_followed(start):

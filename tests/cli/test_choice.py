@@ -13,7 +13,7 @@ from tests.app.test_discovery import write_gguf
 from tests.cli.clients import verb
 from tests.cli.terminal import CTRL_C, CTRL_D, Terminal
 from tests.kernels import ThinkingKernel
-from tests.model_servers import Hub, make_ollama, serving
+from tests.model_servers import Hub, make_ollama, serving, stall
 from tests.system.test_watchdog import watchdog
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -29,6 +29,8 @@ cores = 1
 [models."Qwen3-4B-Instruct-2507-Q4_K_M"]
 source = "o/n"
 """
+# No profile of the program fits any machine, but for the smallest.
+LARGE = "".join(f'[profiles.{name}.needs]\nram = "9000 GB"\n' for name in ("cpu", "8gb", "24gb"))
 
 
 @pytest.fixture
@@ -90,14 +92,16 @@ async def test_enter_keeps_the_small_one(home, here):
 
 async def test_where_nothing_is_better_nothing_is_asked(home, here, ollama):
     home.mkdir()
-    needs = "".join(
-        f'[profiles.{name}.needs]\nram = "9000 GB"\n' for name in ("cpu", "8gb", "24gb")
-    )
-    (home / "profiles.toml").write_text(needs)
+    (home / "profiles.toml").write_text(LARGE)
     ollama.replies["/api/tags"] = {"models": [{"name": "nomic-embed-text"}]}
     async with Terminal(home, "models", "choose", **BATOS, **here) as terminal:
         await terminal.until("nothing better runs here, lies here or fits")
         await terminal.until("nothing changes")
+        assert await terminal.end() == 0
+    ollama.replies["/api/tags"] = stall
+    async with Terminal(home, "models", "choose", **BATOS, **here) as terminal:
+        await terminal.until("did not answer in time; .+ models choose looks again")
+        await terminal.until("nothing better runs here, lies here or fits")
         assert await terminal.end() == 0
 
 
@@ -245,7 +249,9 @@ async def test_a_file_here_is_stored_as_it_is(home, kernel, here, tmp_path):
     assert rows[first]["digest"] != rows[second]["digest"]
 
 
-async def test_the_first_start_in_a_terminal_asks_once_and_the_daemon_is_restarted(home, here):
+async def test_the_first_start_in_a_terminal_asks_once_and_the_daemon_is_restarted(
+    home, here, ollama
+):
     home.mkdir()
     personas = "".join(
         f"[profiles.tiny.personas.{name}]\nmodel = 'quiet'\n"
@@ -253,9 +259,10 @@ async def test_the_first_start_in_a_terminal_asks_once_and_the_daemon_is_restart
     )
     quiet = f"[models.quiet]\nsource = '{here['OLLAMA_HOST']}/v1'\nfile = 'llama3.1:8b'\n"
     quiet += "engine = 'openai'\nlicence = 'MIT'\ncontext = 4096\n"
-    (home / "profiles.toml").write_text(quiet + personas)
+    (home / "profiles.toml").write_text(quiet + personas + LARGE)
     assert watchdog(home, "start", BATOS_TCP_PORT="-1").returncode == 0
     try:
+        await see_that_a_late_server_is_looked_for_again(home, here, ollama)
         await see_the_question(home, here)
         async with KernelClient.at(home) as kernel:
             assert (await kernel.request("health", timeout=60))["profile"] == "server"
@@ -273,6 +280,15 @@ async def test_a_start_chooses_by_its_option_and_that_counts_more(home, here):
         assert told["overruled"] == "the daemon's BATOS_PROFILE or --profile"
     finally:
         watchdog(home, "stop")
+
+
+async def see_that_a_late_server_is_looked_for_again(home, here, ollama):
+    listed = ollama.replies["/api/tags"]
+    ollama.replies["/api/tags"] = stall
+    async with Terminal(home, columns=180, **here) as terminal:
+        await terminal.until("did not answer in time; the next start looks again")
+        await leave(terminal)
+    ollama.replies["/api/tags"] = listed
 
 
 async def see_the_question(home, here):

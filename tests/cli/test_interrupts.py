@@ -278,6 +278,8 @@ async def test_ctrl_c_while_a_model_is_added_leaves_nothing_half_and_it_can_be_a
         again = await verb(home, "models", "add", "mine", large)
         assert again.status == 0
         assert await names_of(kernel) == ["mine"]
+        twin = await verb(home, "models", "add", "yours", large)
+        assert "yours has the same files as mine; they are stored once" in twin.err
     assert (await verb(home, "verify", "--json")).json["damaged"] == []
 
 

@@ -1,6 +1,7 @@
 """bat_os.cli.main: doors, token, files and exit statuses of a kernel process."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -39,6 +40,21 @@ main._serve = ask
 sys.exit(main.serve(Home(Path(sys.argv[1])), Settings(), supervised=False))
 """
 
+LOGS = """
+import logging, sys
+from pathlib import Path
+from bat_os.cli import main
+from bat_os.core.settings import Settings
+from bat_os.supervisor.home import Home
+
+async def log(*_, **__):
+    logging.getLogger("batos").warning("looks odd")
+    logging.getLogger("batos").error("went wrong", exc_info=ValueError("of this"))
+
+main._serve = log
+main.serve(Home(Path(sys.argv[1])), Settings(log_level=sys.argv[2]), supervised=False)
+"""
+
 
 def batos(*arguments, **environ):
     return subprocess.run(
@@ -72,6 +88,28 @@ def test_the_log_has_no_line_for_each_request_to_a_model_server(tmp_path):
     )  # fmt: skip
     assert "INFO batos: asked" in ended.stderr
     assert "httpx" not in ended.stderr
+
+
+@pytest.mark.parametrize(("shift", "level"), [(0, "warning"), (0, "error"), (1, "error")])
+def test_the_log_holds_what_the_setting_says_and_tells_the_journal_how_much_it_matters(
+    tmp_path, shift, level
+):
+    read, write = os.pipe()
+    about = os.fstat(write)
+    environ = ENVIRON | {"JOURNAL_STREAM": f"{about.st_dev}:{about.st_ino + shift}"}
+    command = [sys.executable, "-c", LOGS, tmp_path / "home", level]
+    subprocess.run(command, cwd=ROOT, env=environ, stderr=write, timeout=60, check=False)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as stream:
+        lines = stream.read().splitlines()
+    assert any("ValueError: of this" in line for line in lines)
+    odd, *rest = sorted(lines, key=lambda line: "looks odd" not in line)
+    assert ("looks odd" in odd) == (level == "warning")
+    if shift:  # another stream than the one that systemd names
+        assert not [line for line in lines if line.startswith("<")]
+    else:
+        assert {line[:3] for line in rest} == {"<3>"}  # the traceback's lines, too
+        assert odd[:3] == ("<4>" if level == "warning" else "<3>")
 
 
 async def test_home_token_and_socket_are_closed_to_others(serving):

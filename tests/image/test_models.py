@@ -75,10 +75,23 @@ async def test_the_list_says_what_is_known_and_counts_shared_files_once(image, m
         "files": 2,
         "size": 7002,
         "bytes": 2,  # the weights are counted with model a
+        "same_as": [],
         "damaged": "unknown",
     }
     assert (first["name"], first["size"], first["bytes"]) == ("a", 7008, 7008)
     assert first["source"] == str(twin)
+
+
+async def test_a_model_whose_files_another_one_has_under_other_names_says_which(
+    image, model, make_folder
+):
+    part = make_folder("part", renamed__safetensors=b"weights" * 1000)
+    await ingest_folder(image, "whole", model)
+    await ingest_folder(image, "part", part)
+    assert {row["name"]: (row["same_as"], row["bytes"]) for row in await list_models(image)} == {
+        "part": (["whole"], 7000),
+        "whole": ([], 2),  # "part" does not have the configuration
+    }
 
 
 async def test_a_model_of_an_older_image_is_listed_with_what_can_be_known(image, model):

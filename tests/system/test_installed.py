@@ -57,6 +57,8 @@ def test_the_wheel_has_every_file_of_the_package_and_what_ships_beside_it(wheel)
     names = set(zipfile.ZipFile(wheel).namelist())
     assert set(tracked("bat_os")) <= names
     assert {f"bat_os/shipped/{name}" for name in tracked(*SHIPPED)} <= names
+    data = f"bat_os-{bat_os.__version__}.data/data/share"
+    assert {f"{data}/man/man1/batos.1", f"{data}/applications/batos.desktop"} <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 

@@ -53,6 +53,7 @@ TRIES: Final = 3
 CONTEXT: Final = 4096  # tokens, of a stored file whose header is not here to be read
 LATER: Final = "nothing changes; batos models choose asks at any time"
 ASKED: Final = "models-asked"  # in the home's run folder: the question of the first start was put
+AGAIN: Final = "again"  # in that file: a server was late, so the next start looks once more
 
 
 async def store_model(ask: Ask, name: str, source: str) -> Mapping[str, Any]:
@@ -87,7 +88,9 @@ async def choose_mind(ask: Ask) -> Mapping[str, Any]:
     if name:
         return await _carry_out(ask, await _find(ask, name))
     ask.screen.note("looking for model servers and files on this machine")
-    offered = await _offers(ask, on_hub=True)
+    offered, late = await _offers(ask, on_hub=True)
+    for url in late:
+        ask.screen.note(f"{url} did not answer in time; batos models choose looks again")
     if ask.options.json or not is_interactive():
         return {"offers": offers.as_plain(offered)}
     if len(offered) == 1:
@@ -103,7 +106,8 @@ async def ask_once(ask: Ask) -> None:
     Silent in a pipe, in CI, and where a profile was chosen already.
     """
     mark = ask.home / "run" / ASKED
-    if mark.exists() or not is_interactive() or os.environ.get("CI"):
+    settled = mark.exists() and mark.read_text() != AGAIN
+    if settled or not is_interactive() or os.environ.get("CI"):
         return
     try:
         health = await ask.kernel.request("health", timeout=PATIENCE)
@@ -113,13 +117,16 @@ async def ask_once(ask: Ask) -> None:
     scripted = any(row.get("engine") == "scripted" for row in health["models"]["models"])
     if chosen or scripted or health["profile"] != FALLBACK or os.environ.get("BATOS_KEY_FILE"):
         return
-    offered = await _offers(ask, on_hub=False)
+    offered, late = await _offers(ask, on_hub=False)
     if len(offered) == 1:
-        mark.touch()
+        again = bool(late) and not mark.exists()  # once: what never answers is no model server
+        for url in late if again else ():
+            ask.screen.note(f"{url} did not answer in time; the next start looks again")
+        mark.write_text(AGAIN if again else "")
         return
     ask.screen.note("BAT OS answers with a small model already. What shall it think with?")
     picked = await _pick(ask, offered, FALLBACK)
-    mark.touch()
+    mark.write_text("")
     if picked is None:
         ask.screen.note(LATER)
     else:
@@ -149,16 +156,20 @@ def _name_choice(offer: Mapping[str, Any]) -> str:
     return key if name in key else f"{key} ({name})"
 
 
-async def _offers(ask: Ask, *, on_hub: bool) -> list[Offer]:
-    """Return the offers for this machine; with ``on_hub``, with the sizes that the hub says."""
+async def _offers(ask: Ask, *, on_hub: bool) -> tuple[list[Offer], list[str]]:
+    """Return the offers for this machine, and the addresses of servers that were late.
+
+    With ``on_hub``, the offers have the sizes that the hub says.
+    """
     from bat_os.app.discovery import look  # httpx and numpy, which only this needs
 
-    found = await look(ask.home, os.environ)
+    late: list[str] = []
+    found = await look(ask.home, os.environ, late.append)
     book = await asyncio.to_thread(read_book, ask.home)
     made = offers.make_offers(book, found.machine, found.servers, found.files, found.bandwidth)
     if not on_hub:
-        return made
-    return list(await asyncio.gather(*(_with_size(book, offer) for offer in made)))
+        return made, late
+    return list(await asyncio.gather(*(_with_size(book, offer) for offer in made))), late
 
 
 async def _with_size(book: ProfileBook, offer: Offer) -> Offer:
@@ -197,12 +208,7 @@ async def _find(ask: Ask, name: str) -> Offer:
         return offers.offer_profile(book, profile, bandwidth)
     kind, _, model = name.partition(":")
     if kind in discovery.PORTS:
-        port = {kind: discovery.PORTS[kind]}
-        servers = await discovery.find_servers(os.environ, model, port)
-        if mine := [server for server in servers if server.kind == kind]:
-            return offers.offer_server(mine[0])
-        what = f"model {model}" if model else "model that can write code"
-        raise NotFoundError(f"no {kind} on this machine answers with a {what}")
+        return await _find_server(kind, model)
     if name.endswith(".gguf"):
         path = await asyncio.to_thread(lambda: Path(name).expanduser().absolute())
         if (file := await asyncio.to_thread(discovery.read_file, path)) is not None:
@@ -215,6 +221,20 @@ async def _find(ask: Ask, name: str) -> Offer:
         f"{name[:100]!r} cannot be chosen; it takes {known}, a GGUF file, or such a model of the "
         "image (batos models)"
     )
+
+
+async def _find_server(kind: str, model: str) -> Offer:
+    """Return the offer of a server on this machine, with a model of that name if it is given."""
+    from bat_os.app.discovery import PORTS, find_servers
+
+    late: list[str] = []
+    servers = await find_servers(os.environ, model, {kind: PORTS[kind]}, late.append)
+    if mine := [server for server in servers if server.kind == kind]:
+        return offers.offer_server(mine[0])
+    if late:
+        raise NotFoundError(f"{late[0]} did not answer in time; try it again")
+    what = f"model {model}" if model else "model that can write code"
+    raise NotFoundError(f"no {kind} on this machine answers with a {what}")
 
 
 async def _find_stored(ask: Ask, name: str) -> offers.FoundFile | None:

@@ -65,6 +65,8 @@ def _show(body: Mapping[str, Any], screen: Screen) -> None:
         screen.note(f"{_exam(body['exam'])}; batos models shows how far it has come")
     elif "models" not in body:
         screen.say(_describe_change(body))
+        if others := ", ".join(body.get("same_as", ())):
+            screen.note(f"{body['name']} has the same files as {others}; they are stored once")
     else:
         _show_models(body, screen)
 

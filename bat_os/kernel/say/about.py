@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bat_os.core.answer import Answer
 from bat_os.errors import ConflictError, NotFoundError
 from bat_os.image.history.entries import learned
-from bat_os.image.objects import Method, find
+from bat_os.image.objects import Method, examples_of, find
 from bat_os.image.store import watch_commits
 from bat_os.kernel.effects.account import numbers_of, take_back
 from bat_os.kernel.naming import Named, find_named
@@ -32,6 +32,8 @@ WHY: Final[Mapping[str, str]] = {
     "shipped": "self.why_shipped", "taught": "self.why_taught", "verified": "self.why_verified",
     "provisional": "self.why_drafted",
 }  # fmt: skip
+
+UNSHOWN: Final = "self.why_tested"  # verified by tests that a persona wrote, without an example
 
 # How a method came to be trusted, or that it is not yet.
 STATUS: Final[Mapping[str, str]] = {
@@ -115,19 +117,21 @@ async def explain_last(mind: KernelContext, last: Mapping[str, Any], language: s
         return Answer("unable", text(language, "self.why_nothing"), language=language)
     target, selector = str(last["call"]["target"]), str(last["call"]["selector"])
 
-    def look(root: Root) -> tuple[str, str]:
+    def look(root: Root) -> tuple[str, str, int]:
         held = find(root, target).lookup(selector)
         method = held[1] if held is not None else None
         if not isinstance(method, Method):
-            return "", ""
+            return "", "", 0
         if method.primitive and method.current < 0:
             native = "." in method.primitive
-            return "shipped", describe(method.primitive)["about"] if native else ""
+            return "shipped", describe(method.primitive)["about"] if native else "", 0
         docstring = method.version.source.partition('"""')[2].partition('"""')[0]
-        return str(method.status), docstring.strip()
+        shown = len(examples_of(method, method.version))
+        return str(method.status), docstring.strip(), shown
 
-    status, wish = await mind.image.transact(look, note=f"explain {selector}"[:70])
-    why = text(language, WHY[status]) if status in WHY else ""
+    status, wish, count = await mind.image.transact(look, note=f"explain {selector}"[:70])
+    key = UNSHOWN if status == "verified" and not count else WHY.get(status, "")
+    why = text(language, key, count=count) if key else ""
     said = text(language, "self.why_computed", reading=last["reading"], source=why).strip()
     source = {"kind": "method", "title": f"{target}.{selector}", "text": wish}
     return Answer("recalled", said, sources=(source,), language=language)

@@ -114,6 +114,29 @@ async def test_an_example_decides(said, image):
     assert (body["kind"], body["value"], body["learned"]) == ("computed", 24, True)
 
 
+@pytest.mark.parametrize(
+    ("examples", "says"),
+    [
+        ("5 gives 10", "It passed the one example that there is for it; nothing else was checked."),
+        ("5 gives 10 and 6 gives 12", "It passed the 2 examples that there are for it."),
+    ],
+)
+async def test_why_says_how_many_examples_speak_for_a_method(said, examples, says):
+    await said(f"frobnicate the number 12, e.g. {examples}")
+    assert says in (await said("why?"))["text"]
+
+
+async def test_why_says_if_only_tests_of_a_model_speak_for_a_method(said, image):
+    await said("frobnicate the number 12, e.g. 5 gives 10")
+
+    def forget_the_example(root):
+        version = find(root, "genesis_obj").lookup(SELECTOR)[1].version
+        version.provenance = {**version.provenance, "examples": ()}
+
+    await image.transact(forget_the_example, note="as written tests alone leave it")
+    assert "nobody gave an example" in (await said("why?"))["text"]
+
+
 async def test_undo_takes_back_the_last_act(said):
     await said("add milk and eggs to my shopping list")
     assert (await said("undo that"))["kind"] == "acted"
