@@ -83,3 +83,16 @@ async def test_what_a_person_owns_is_looked_for_in_what_was_said(said):
     await said("Merken Sie sich bitte, dass mein Arzttermin am Montag um 9 Uhr ist.")
     body = await said("Um wie viel Uhr ist mein Arzttermin?")
     assert (body["kind"], "9 Uhr" in body["text"]) == ("recalled", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "had a cup of coffee, finally",
+        "j'ai couru 10 km en 50 minutes",
+        "ich bin gestern 10 km in 50 Minuten gelaufen",
+        "ayer corrimos 10 km en 50 minutos",
+    ],
+)
+async def test_what_a_sentence_only_tells_is_not_computed(said, text):
+    assert (await said(text, session=text))["kind"] != "computed"
