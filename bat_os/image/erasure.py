@@ -36,7 +36,7 @@ from bat_os.image.files.pack import walk
 from bat_os.image.history import entries, marks
 from bat_os.image.history.provenance import mark_dependants
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import Method, MethodVersion, UvmObject, connection_of
+from bat_os.image.objects import Method, MethodVersion, UvmObject, called, connection_of
 from bat_os.image.shipped import SHIPPED, library_names
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class _Eraser:
             yield from self._remove_from(*tree, obj)
             return
         words = self._words
-        name = obj.name or obj._p_oid.hex()
+        name = called(obj)
         for slot, value in list(obj.slots.items()):
             if words.hold(slot):
                 if isinstance(value, Method):
@@ -308,7 +308,7 @@ class _Eraser:
 
     def _owner(self, method: Method) -> str:
         owners = self._holders(method._p_oid, UvmObject)
-        return next((owner.name or owner._p_oid.hex() for owner in owners), "an object")
+        return next((called(owner) for owner in owners), "an object")
 
     def _top(self, oid: bytes) -> bytes:
         """Return the tree that a part of a tree belongs to."""

@@ -18,7 +18,7 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from bat_os.core.digest import digest
-from bat_os.core.values import FLAT, Ref, check, check_own, check_slot_name
+from bat_os.core.values import FLAT, Ref, check, check_own, check_slot_name, oid_named
 from bat_os.errors import DamagedError, NotFoundError
 
 if TYPE_CHECKING:
@@ -214,14 +214,14 @@ def tree_of(root: MutableMapping[str, Any], name: str) -> OOBTree:
 
 
 def find(root: Mapping[str, Any], key: str) -> UvmObject:
-    """Return the object with this name or oid.
+    """Return the object with this name or oid, or one without a name by what it is called.
 
     Raises:
         NotFoundError: There is none.
     """
     obj = root["objects"].get(key)
-    if obj is None and len(key) == 16:
-        obj = object_of(root, key)
+    if obj is None and (oid := key if len(key) == 16 else oid_named(key)):
+        obj = object_of(root, oid)
     if type(obj) is not UvmObject:
         raise NotFoundError(f"there is no object {key[:100]!r}", target=key[:100])
     return obj
@@ -239,6 +239,11 @@ def object_of(root: Mapping[str, Any], oid: str) -> UvmObject | None:
 def ref_of(obj: UvmObject) -> Ref:
     """Return the plain reference to a committed (or added) object."""
     return Ref(obj._p_oid.hex(), obj.name)
+
+
+def called(obj: UvmObject) -> str:
+    """Return what people call a stored object."""
+    return ref_of(obj).called
 
 
 def freeze(value: Any) -> Any:

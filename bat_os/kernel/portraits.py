@@ -10,7 +10,7 @@ from bat_os.core.protocol import MAX_FRAME, MAX_ITEMS, Room
 from bat_os.core.values import to_wire
 from bat_os.errors import ChangedError, DamagedError, NotPlainError, TooLargeError
 from bat_os.image.history import marks
-from bat_os.image.objects import Method, UvmObject, find, freeze
+from bat_os.image.objects import Method, UvmObject, called, find, freeze
 from bat_os.image.shipped import SHIPPED, library_names
 from bat_os.kernel.views import ENVELOPE
 from bat_os.method.text import find_forwarded
@@ -276,8 +276,3 @@ def _method(method: Method, *, whole: bool) -> dict[str, Any]:
         "sha256": version.sha256,
     } | noted
     return facts | ({"provenance": to_wire(version.provenance)} if whole else {})
-
-
-def called(obj: UvmObject) -> str:
-    """Return the name of an object, or its oid."""
-    return obj.name or str(obj._p_oid.hex())

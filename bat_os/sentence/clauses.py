@@ -79,6 +79,23 @@ def _is_question(line: str, language: str) -> bool:
     return word is not None and fold(word[0]) in speak(language).phrases("clauses", "asks")
 
 
+def tells(sentence: Sentence) -> bool:
+    """Return whether a sentence only tells something: no word of it asks, and it orders nothing.
+
+    >>> from bat_os.sentence.reading import Sentence
+    >>> tells(Sentence("had a cup of coffee", "en", (), ""))
+    True
+    >>> tells(Sentence("coffee for how many cups", "en", (), ""))
+    False
+    """
+    language, text = sentence.language, sentence.text
+    asking = speak(language).phrases("clauses", "asks")
+    if sentence.asked or "?" in text or any(fold(word) in asking for word in _WORD.findall(text)):
+        return False
+    first = _WORD.match(text, find_core(text, language)[0])
+    return first is not None and fold(first[0]) not in vocabulary(language).firsts
+
+
 def _joined(text: str, language: str) -> int:
     """Return how many characters of a clause only join it to the one before: "and", "so"."""
     joiners = speak(language).phrases("lists", "joiners")

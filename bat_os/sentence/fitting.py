@@ -6,7 +6,9 @@
 
 Some kinds of values serve a parameter of another kind, at a cost. Of what is left, a name or a noun
 may be of the situation. A number, a unit, a period, an order, a comparison or a negation asks for
-something else, or for a part of it.
+something else, or for a part of it; and so does what a person owns, where no value is read:
+
+    what time is my appointment             current_time()              leaves "my appointment"
 """
 
 from __future__ import annotations
@@ -104,7 +106,30 @@ def find_left(
             behind = terms[at + 1]
             if not is_value(behind) and is_telling(behind, sentence, own_words):
                 found.append(sentence.text[term.start : behind.end])
+    if not any(terms[at].value for at in read):
+        found += _find_owned(sentence, terms, read, own_words)
     return (*found, *_read_twice(sentence))
+
+
+def _find_owned(
+    sentence: Sentence, terms: Sequence[Term], read: Collection[int], own_words: Collection[str]
+) -> list[str]:
+    """Return what belongs to a person and is not read: "my dentist" in "what time is my dentist".
+
+    A skill that takes no value of the sentence knows nothing of it; what was said before may.
+    """
+    owners, found = speak(sentence.language).possessives, list[str]()
+    for at, owner in enumerate(terms):
+        if owner.value is not None or fold(sentence.text[owner.start : owner.end]) not in owners:
+            continue
+        for behind in range(at + 1, len(terms)):
+            term = terms[behind]
+            if behind in read:
+                break
+            if not is_value(term) and is_telling(term, sentence, own_words):
+                found.append(sentence.text[owner.start : term.end])
+                break
+    return found
 
 
 def is_value(term: Term) -> bool:

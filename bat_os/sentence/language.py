@@ -121,6 +121,7 @@ class Language:
         self.common: frozenset[str] = frozenset(map(fold, about["common"].split()))
         self.grammar: tuple[str, ...] = tuple(about.get("grammar", "").split())
         self.limits: frozenset[str] = frozenset(map(fold, about["limits"].split()))
+        self.possessives: frozenset[str] = frozenset(map(fold, about["possessives"].split()))
         self.letters: str = about.get("letters", "")
         self.decimal: str = about["decimal"]
         self.month_first: bool = about.get("month_first", False)

@@ -10,7 +10,9 @@ from tests.cli.clients import verb
 from tests.cli.scenario import STEPS, run_all
 from tests.kernels import ROOT
 
-ELSEWHERE = {"cluster"}  # takes half a minute and a PostgreSQL: test_cluster.py
+# One takes half a minute and a PostgreSQL (test_cluster.py), the other a daemon
+# (tests/system/test_watchdog.py).
+ELSEWHERE = {"cluster", "restart"}
 SCHEMAS = json.loads((ROOT / "docs" / "schemas.json").read_text(encoding="utf-8"))
 
 

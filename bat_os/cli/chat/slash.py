@@ -81,7 +81,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "copies": "backup restore archive fork forks export import cherry-pick chronicle",
     "disk": "space pack verify erase",
     "system": "status doctor logs config minds cluster open mcp keys service setup update upgrade "
-    "report licences stop uninstall completion",
+    "report licences restart stop uninstall completion",
 }
 
 

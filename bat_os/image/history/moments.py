@@ -23,13 +23,13 @@ from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import POSError, ReadOnlyHistoryError
 from ZODB.utils import p64, u64
 
-from bat_os.core.values import to_wire
+from bat_os.core.values import name_oid, to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, StorageError
 from bat_os.image import missions
 from bat_os.image.files.rewrite import refuse_erased
 from bat_os.image.history import entries
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import Method, UvmObject, connection_of, freeze
+from bat_os.image.objects import Method, UvmObject, called, connection_of, freeze
 from bat_os.image.store import CallCounter, ImageStore
 
 if TYPE_CHECKING:
@@ -204,9 +204,9 @@ def _look(root: Root, oids: set[bytes]) -> dict[str, Any]:
             continue
         if obj.name and named.get(obj.name) is not obj:  # it has lost its name, or has none yet
             continue
-        name = seen["names"][oid] = obj.name or oid.hex()
+        name = seen["names"][oid] = called(obj)
         slots = {k: v for k, v in obj.slots.items() if not isinstance(v, Method)}
-        parents = [parent.name or parent._p_oid.hex() for parent in obj.parents]
+        parents = [called(parent) for parent in obj.parents]
         seen["objects"][name] = {"slots": freeze(slots), "parents": parents}
         for selector, method in obj.slots.items():
             if isinstance(method, Method) and method.versions:
@@ -224,7 +224,7 @@ def _follow_names(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
         now = new["names"].get(oid, was)
         if now == was:
             continue
-        if now == oid.hex():
+        if now == name_oid(oid.hex()):
             _move(new, now, "")
         else:
             _move(old, was, now)

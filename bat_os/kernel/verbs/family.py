@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image import family
-from bat_os.image.objects import find, ref_of
+from bat_os.image.objects import called, find, ref_of
 from bat_os.image.store import watch_commits
 from bat_os.kernel.effects.account import numbers_of, take_back
-from bat_os.kernel.portraits import called
 from bat_os.kernel.undoing import undo_transaction
 
 if TYPE_CHECKING:

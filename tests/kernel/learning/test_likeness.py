@@ -6,15 +6,8 @@ from bat_os.app.library import load_library, load_seeds
 from bat_os.core.brief import Brief
 from bat_os.engines.scripted import ScriptedEngine
 from bat_os.kernel.learning.cycle import CognitiveCycle
-from bat_os.kernel.learning.likeness import (
-    NEVER,
-    OPEN,
-    REUSE,
-    Written,
-    read_as_said,
-    weigh,
-    weight_of,
-)
+from bat_os.kernel.learning.likeness import NEVER, OPEN, REUSE, Written, weigh, weight_of
+from bat_os.kernel.say.skills import read_as_said
 from bat_os.sentence.wishes import wish_in_name
 from tests.kernel.minds import make_mind, open_mission, script
 
@@ -132,7 +125,6 @@ async def test_a_message_that_names_a_function_of_the_library_needs_no_model(ima
     for message in (
         Brief("genesis_obj", "prepare_everything", (10,)),
         Brief("genesis_obj", "calculate_fibonacci", (10, 3)),  # a value would be left
-        Brief("genesis_obj", "calculate_fibonacci", (10,), text="Calculate the Fibonacci word."),
         Brief("genesis_obj", "calculate_fibonacci", ({"n": 10},)),
     ):
         assert await read_as_said(mind, message) == {}

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         ("how many lines does 'a b' contain", 1),
         ("how many days left this year, please", None),
         ("how many days are left till new years eve", None),
+        ("what time is it, my friend", None),
+        ("flip my coin", None),
     ],
 )
 async def test_what_is_said_to_the_end_is_computed(said, text, value):
@@ -67,3 +69,35 @@ async def test_money_is_converted_within_its_currency(said, text, value):
 )
 async def test_a_repetition_that_no_rule_has_is_asked_about(said, text):
     assert (await said(text, session=text))["kind"] == "asked"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Um wie viel Uhr ist mein Arzttermin?",
+        "quelle heure est mon rendez-vous ?",
+        "¿qué hora es mi cita?",
+        "welcher Tag ist meine Prüfung",
+    ],
+)
+async def test_the_clock_does_not_answer_for_what_a_person_owns(said, text):
+    assert (await said(text, session=text))["kind"] != "computed"
+
+
+async def test_what_a_person_owns_is_looked_for_in_what_was_said(said):
+    await said("Merken Sie sich bitte, dass mein Arzttermin am Montag um 9 Uhr ist.")
+    body = await said("Um wie viel Uhr ist mein Arzttermin?")
+    assert (body["kind"], "9 Uhr" in body["text"]) == ("recalled", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "had a cup of coffee, finally",
+        "j'ai couru 10 km en 50 minutes",
+        "ich bin gestern 10 km in 50 Minuten gelaufen",
+        "ayer corrimos 10 km en 50 minutos",
+    ],
+)
+async def test_what_a_sentence_only_tells_is_not_computed(said, text):
+    assert (await said(text, session=text))["kind"] != "computed"

@@ -298,3 +298,15 @@ async def test_an_unfinished_request_keeps_its_receiver(tmp_path):
         await world.refused("INVALID_ARGS", world.do("rename", "busy_obj", name="idle_obj"))
         running.gate.set()
         await asked
+
+
+async def test_an_object_without_a_name_is_called_by_a_word_and_a_number(world):
+    made = await world.send("car_obj", "clone")
+    child = await world.do("derive", made["oid"], name="small_car_obj")
+    (called,) = child["parents"]
+    assert called == f"object_{int(made['oid'], 16)}"
+    assert called in (await world.do("inspect", "small_car_obj"))["line"]
+    assert (await world.do("inspect", called))["oid"] == made["oid"]
+    assert await world.send(called, "wheels") == 0
+    with pytest.raises(RemoteError, match="no object"):
+        await world.do("inspect", "object_99999999999999999999")
