@@ -37,7 +37,6 @@ ATOMS: Final = frozenset(
 FLAT: Final = ATOMS | {int, Decimal}
 TOUCH: Final = "?"  # what a cell sends for slots that it was not given: their names, "" for all
 _SLOT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z", re.ASCII)
-_NAMELESS: Final = "object_"  # before the number of an object without a name
 _OBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 # What every object understands from the start, by trusted functions of the program.
 PRIMITIVE: Final = frozenset(
@@ -93,28 +92,6 @@ class Ref:
 
     oid: str  # eight bytes as 16 hexadecimal digits; the identity
     name: str = ""  # the object's name in the root, or "" where it has none; for people
-
-    @property
-    def called(self) -> str:
-        """What people call the object: its name, or a word and a number where it has none."""
-        return self.name or name_oid(self.oid)
-
-
-def name_oid(oid: str) -> str:
-    """Return what an object without a name is called.
-
-    >>> name_oid("000000000000012f"), oid_named("object_303"), oid_named("robot_obj")
-    ('object_303', '000000000000012f', '')
-    """
-    return f"{_NAMELESS}{int(oid, 16)}"
-
-
-def oid_named(name: str) -> str:
-    """Return the oid of an object that is called so because it has no name, or ""."""
-    number = name.removeprefix(_NAMELESS)
-    is_number = number != name and number.isascii() and number.isdigit() and len(number) <= 20
-    oid = f"{int(number):016x}" if is_number else ""
-    return oid if len(oid) == 16 else ""
 
 
 def weigh(value: Any, most: int) -> int:

@@ -28,6 +28,7 @@ from ZODB.POSException import POSKeyError
 from ZODB.utils import z64
 
 from bat_os.core.digest import digest
+from bat_os.core.oids import called
 from bat_os.errors import ConflictError
 from bat_os.image import memory, missions
 from bat_os.image.awakening import awakened_names
@@ -36,7 +37,7 @@ from bat_os.image.files.pack import walk
 from bat_os.image.history import entries, marks
 from bat_os.image.history.provenance import mark_dependants
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import Method, MethodVersion, UvmObject, called, connection_of
+from bat_os.image.objects import Method, MethodVersion, UvmObject, connection_of, ref_of
 from bat_os.image.shipped import SHIPPED, library_names
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class _Eraser:
             yield from self._remove_from(*tree, obj)
             return
         words = self._words
-        name = called(obj)
+        name = called(ref_of(obj))
         for slot, value in list(obj.slots.items()):
             if words.hold(slot):
                 if isinstance(value, Method):
@@ -308,7 +309,7 @@ class _Eraser:
 
     def _owner(self, method: Method) -> str:
         owners = self._holders(method._p_oid, UvmObject)
-        return next((called(owner) for owner in owners), "an object")
+        return next((called(ref_of(owner)) for owner in owners), "an object")
 
     def _top(self, oid: bytes) -> bytes:
         """Return the tree that a part of a tree belongs to."""

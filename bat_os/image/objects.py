@@ -18,7 +18,8 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from bat_os.core.digest import digest
-from bat_os.core.values import FLAT, Ref, check, check_own, check_slot_name, oid_named
+from bat_os.core.oids import oid_named
+from bat_os.core.values import FLAT, Ref, check, check_own, check_slot_name
 from bat_os.errors import DamagedError, NotFoundError
 
 if TYPE_CHECKING:
@@ -239,11 +240,6 @@ def object_of(root: Mapping[str, Any], oid: str) -> UvmObject | None:
 def ref_of(obj: UvmObject) -> Ref:
     """Return the plain reference to a committed (or added) object."""
     return Ref(obj._p_oid.hex(), obj.name)
-
-
-def called(obj: UvmObject) -> str:
-    """Return what people call a stored object."""
-    return ref_of(obj).called
 
 
 def freeze(value: Any) -> Any:

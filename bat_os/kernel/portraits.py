@@ -6,11 +6,12 @@ import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.oids import called
 from bat_os.core.protocol import MAX_FRAME, MAX_ITEMS, Room
 from bat_os.core.values import to_wire
 from bat_os.errors import ChangedError, DamagedError, NotPlainError, TooLargeError
 from bat_os.image.history import marks
-from bat_os.image.objects import Method, UvmObject, called, find, freeze
+from bat_os.image.objects import Method, UvmObject, find, freeze, ref_of
 from bat_os.image.shipped import SHIPPED, library_names
 from bat_os.kernel.views import ENVELOPE
 from bat_os.method.text import find_forwarded
@@ -75,10 +76,11 @@ def node(obj: UvmObject) -> dict[str, Any]:
         if m.current >= 0 and not m.primitive
     ]
     held = [value for name, value in obj.slots.items() if name not in own]
-    refers = {called(each) for each in _referred(held)} - {called(obj)}
+    refers = {called(ref_of(each)) for each in _referred(held)} - {called(ref_of(obj))}
     return {
-        "name": obj.name, "parents": [called(each) for each in obj.parents], "slots": len(held),
-        "methods": learned, "refers": sorted(refers)[:MAX_REFERS], "serial": serial_of(obj),
+        "name": obj.name, "parents": [called(ref_of(each)) for each in obj.parents],
+        "slots": len(held), "methods": learned, "refers": sorted(refers)[:MAX_REFERS],
+        "serial": serial_of(obj),
     }  # fmt: skip
 
 
@@ -122,7 +124,8 @@ def check_serial(root: MutableMapping[str, Any], target: str, seen: str) -> None
     line = list(find(root, target).lineage())
     now = serial_of(*line)
     if now != seen:
-        text = f"{called(line[0])}, or what it inherits from, has changed since; look at it again"
+        holder = ref_of(line[0])
+        text = f"{called(holder)}, or what it inherits from, has changed since; look at it again"
         raise ChangedError(text, serial=now)
     jar = root._p_jar  # type: ignore[attr-defined]  # ZODB: the root's connection
     for each in _records(line):
@@ -141,14 +144,17 @@ def inspect(obj: UvmObject, selector: str = "") -> dict[str, Any]:
     wanted = {n: m for n, m in own.items() if selector in ("", n)}
     line = list(obj.lineage())
     inherited = {
-        name: called(holder)
+        name: called(ref_of(holder))
         for holder in reversed(line[1:])
         for name, value in holder.slots.items()
         if name not in obj.slots and (not selector or name == selector)
         if not isinstance(value, Method) or value.is_understood
     }
     held = {n: v for n, v in obj.slots.items() if n not in own and selector in ("", n)}
-    summary = _summary(obj) | {"serial": serial_of(*line), "line": [called(each) for each in line]}
+    summary = _summary(obj) | {
+        "serial": serial_of(*line),
+        "line": [called(ref_of(each)) for each in line],
+    }
     shown = _Page(summary)
     shown.add("methods", wanted, lambda m: _method(m, whole=len(wanted) <= MANY),
              lambda m: _method(m, whole=False))  # fmt: skip
@@ -247,7 +253,7 @@ def _summary(obj: UvmObject) -> dict[str, Any]:
     return {
         "name": obj.name,
         "oid": obj._p_oid.hex(),
-        "parents": [called(parent) for parent in obj.parents],
+        "parents": [called(ref_of(parent)) for parent in obj.parents],
         "slots": len(obj.slots) - len(own),
         "selectors": sorted(own),
         "tainted": sorted(n for n in own if "tainted" in noted[n]),

@@ -23,13 +23,14 @@ from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import POSError, ReadOnlyHistoryError
 from ZODB.utils import p64, u64
 
-from bat_os.core.values import name_oid, to_wire
+from bat_os.core.oids import called, name_oid
+from bat_os.core.values import to_wire
 from bat_os.errors import ArgumentsError, BatError, NotFoundError, StorageError
 from bat_os.image import missions
 from bat_os.image.files.rewrite import refuse_erased
 from bat_os.image.history import entries
 from bat_os.image.knowledge.document import Document
-from bat_os.image.objects import Method, UvmObject, called, connection_of, freeze
+from bat_os.image.objects import Method, UvmObject, connection_of, freeze, ref_of
 from bat_os.image.store import CallCounter, ImageStore
 
 if TYPE_CHECKING:
@@ -204,9 +205,9 @@ def _look(root: Root, oids: set[bytes]) -> dict[str, Any]:
             continue
         if obj.name and named.get(obj.name) is not obj:  # it has lost its name, or has none yet
             continue
-        name = seen["names"][oid] = called(obj)
+        name = seen["names"][oid] = called(ref_of(obj))
         slots = {k: v for k, v in obj.slots.items() if not isinstance(v, Method)}
-        parents = [called(parent) for parent in obj.parents]
+        parents = [called(ref_of(parent)) for parent in obj.parents]
         seen["objects"][name] = {"slots": freeze(slots), "parents": parents}
         for selector, method in obj.slots.items():
             if isinstance(method, Method) and method.versions:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bat_os.core.oids import called
 from bat_os.errors import ArgumentsError, NotFoundError
 from bat_os.image import family
-from bat_os.image.objects import called, find, ref_of
+from bat_os.image.objects import find, ref_of
 from bat_os.image.store import watch_commits
 from bat_os.kernel.effects.account import numbers_of, take_back
 from bat_os.kernel.undoing import undo_transaction
@@ -38,8 +39,8 @@ def _told(obj: UvmObject) -> dict[str, Any]:
     return {
         "object": obj.name,
         "oid": ref_of(obj).oid,
-        "parents": [called(parent) for parent in obj.parents],
-        "line": [called(each) for each in obj.lineage()],
+        "parents": [called(ref_of(parent)) for parent in obj.parents],
+        "line": [called(ref_of(each)) for each in obj.lineage()],
     }
 
 

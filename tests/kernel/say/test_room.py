@@ -158,7 +158,7 @@ async def test_several_dice_are_shown_one_by_one(said):
 MANY_VALUES = [
     "reverse the word " + "'" * 1_000,
     "zonk_them(" + "1," * 300 + "1)",
-    f"zonk them: {'4 gives 8, ' * 40}",
+    f"calculate zonk of {'4 gives 8, ' * 40}",
 ]
 
 
@@ -278,7 +278,7 @@ async def test_what_was_not_read_is_named_in_the_question(said, sentence, asks):
         "die Maler kommen am Freitag",
         "les peintres viennent vendredi",
         "los pintores vienen el viernes",
-        "banana 5 hat hat",
+        "verdopple jede Ziffer von 482",
         "30 cm",
     ],
 )
@@ -334,7 +334,7 @@ async def test_no_sentence_is_read_in_the_thread_of_the_loop(said, monkeypatch):
         "no, I meant 30 miles",
         "add milk to my test list",
         "and remove the milk",
-        "banana 5 hat hat",
+        "count the hats of 5 and 6 bananas",
     ):
         await said(words)
     assert seen == {("read_sentence", False), ("read_book", False)}
