@@ -28,9 +28,9 @@ from tests.nearest import SMOKE, choose, find_changes, rank, read_seconds  # noq
 
 TOOLS = Path(sys.executable).parent  # of the virtual environment; not resolved
 SHELLCHECK = str(TOOLS / ("shellcheck.exe" if sys.platform == "win32" else "shellcheck"))
-# That share the tests, and so many for a core: half of the time a test waits for a process, and a
-# fifth of the time four such tests all wait.
-PROCESSES, A_CORE = 6, 3
+# That share the tests, and so many for a core: half of the time a test waits for a process. Six
+# took no less time.
+PROCESSES, A_CORE = 4, 2
 EACH = 2 << 30  # bytes of memory that one may need
 QUICK = (
     75.0  # seconds of each of two processes; the gates and the start take the rest of two minutes
