@@ -358,3 +358,4 @@ async def test_names_and_texts_are_what_every_host_takes():
     assert name_of("a b", "c") != name_of("a_b", "c")
     assert clean("a\x1b[2J\n\u202eb") == "a [2J b"
     assert len(clean("x" * 900)) == MAX_TEXT
+    assert clean("x" * MAX_TEXT) == "x" * MAX_TEXT
