@@ -203,7 +203,7 @@ class Desk:
         spent, total, limit = 0.0, 0.0, FIRST
         for test in tests:
             seconds = self._campaign.times[test] + 0.02
-            if total + seconds > MOST:
+            if total and total + seconds > MOST:
                 break
             group.append(test)
             spent, total = spent + seconds, total + seconds
