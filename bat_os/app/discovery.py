@@ -72,7 +72,7 @@ class Found:
 async def look(
     home: Path, environ: Mapping[str, str], late: Callable[[str], object] = _ignore
 ) -> Found:
-    """Return what this machine has to think with; takes some seconds at most.
+    """Return the memory, servers and files of this machine, within a few seconds.
 
     ``late`` is as in ``find_servers``.
     """

@@ -11,12 +11,12 @@ _NAMELESS: Final = "object_"  # before the number
 
 
 def called(ref: Ref) -> str:
-    """Return what people call an object."""
+    """Return the name of an object, or the word and number in place of one."""
     return ref.name or name_oid(ref.oid)
 
 
 def name_oid(oid: str) -> str:
-    """Return what an object without a name is called.
+    """Return the word and number for an object without a name.
 
     >>> name_oid("000000000000012f"), oid_named("object_303"), oid_named("robot_obj")
     ('object_303', '000000000000012f', '')

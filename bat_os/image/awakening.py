@@ -7,6 +7,7 @@ Models and the codex follow later, each resumably; an image is a living one from
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from BTrees.OOBTree import OOBTree
@@ -74,6 +75,7 @@ def awaken(
     return True
 
 
+@cache
 def awakened_names() -> frozenset[str]:
     """Return the names of the objects that an awakening makes."""
     return frozenset(obj.name for obj in _prototypes(PERSONAS, ()))

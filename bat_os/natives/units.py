@@ -115,7 +115,7 @@ def _registry() -> Any:
     import pint
 
     registry: Any = pint.UnitRegistry(non_int_type=Decimal, autoconvert_offset_to_baseunit=True)
-    for currency in CURRENCIES:  # one is no other, at any rate
+    for currency in CURRENCIES:  # none is converted into another
         registry.define(f"{currency} = [{currency}]")
         registry.define(f"{currency}_cent = {currency} / 100")
     return registry

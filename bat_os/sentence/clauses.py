@@ -76,7 +76,12 @@ def ask_first(text: str, language: str) -> str:
 def _is_question(line: str, language: str) -> bool:
     """Return whether a line begins with a word that asks."""
     word = _WORD.search(line)
-    return word is not None and fold(word[0]) in speak(language).phrases("clauses", "asks")
+    return word is not None and is_asking(word[0], language)
+
+
+def is_asking(word: str, language: str) -> bool:
+    """Return whether a word begins questions: "what", "how", "can"."""
+    return fold(word) in speak(language).phrases("clauses", "asks")
 
 
 def tells(sentence: Sentence) -> bool:
@@ -89,8 +94,8 @@ def tells(sentence: Sentence) -> bool:
     False
     """
     language, text = sentence.language, sentence.text
-    asking = speak(language).phrases("clauses", "asks")
-    if sentence.asked or "?" in text or any(fold(word) in asking for word in _WORD.findall(text)):
+    asks = any(is_asking(word, language) for word in _WORD.findall(text))
+    if sentence.asked or "?" in text or asks:
         return False
     first = _WORD.match(text, find_core(text, language)[0])
     return first is not None and fold(first[0]) not in vocabulary(language).firsts
@@ -111,7 +116,6 @@ def _asks(clause: str, language: str, *, after_comma: bool) -> bool:
     word = _WORD.match(clause)
     if word is None:
         return False
-    low = fold(word[0])
-    if low in speak(language).phrases("clauses", "asks"):
+    if is_asking(word[0], language):
         return True
-    return not after_comma and low in vocabulary(language).firsts
+    return not after_comma and fold(word[0]) in vocabulary(language).firsts

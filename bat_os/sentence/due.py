@@ -186,7 +186,7 @@ def _repeat(timing: Timing, now: float, zone: str, *, early: bool) -> Plan | Non
         return None
     first = _first_day(timing, here)
     if first.date() < here.date():
-        return None  # "the last Friday of each month" is no day that was
+        return None  # "the last Friday of each month" was read as a day of the past
     if unit in ("day", "week") and number > 1:
         days = int(number) * (7 if unit == "week" else 1)
         start = first.replace(hour=hour, minute=minute, second=0, microsecond=0)

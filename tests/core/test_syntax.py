@@ -36,7 +36,9 @@ def test_two_threads_never_build_a_tree_at_once(monkeypatch):
     assert values == [[1, "a"]] * 8
 
 
-def test_a_tree_that_another_thread_spoilt_is_built_again(monkeypatch):
+@pytest.fixture
+def broken(monkeypatch):
+    """The errors that building a tree ends in, one after the other, before it works."""
     real, broken = ast.parse, [SystemError("AST constructor recursion depth mismatch")] * 2
 
     def spoilt(*args, **kwargs):
@@ -45,6 +47,10 @@ def test_a_tree_that_another_thread_spoilt_is_built_again(monkeypatch):
         return real(*args, **kwargs)
 
     monkeypatch.setattr(ast, "parse", spoilt)
+    return broken
+
+
+def test_a_tree_that_another_thread_spoilt_is_built_again(broken):
     assert ast.unparse(syntax.parse("a = 1")) == "a = 1"
     broken += [SystemError("it stays")] * 9
     with pytest.raises(SystemError, match="it stays"):
@@ -71,14 +77,6 @@ def test_a_literal_may_be_indented():
     assert syntax.parse_literal("  {'a': (1, 2.5)}") == {"a": (1, 2.5)}
 
 
-def test_the_tree_of_an_expression_is_built_again_too(monkeypatch):
-    real, broken = ast.parse, [SystemError("AST constructor recursion depth mismatch")] * 2
-
-    def spoilt(*args, **kwargs):
-        if broken:
-            raise broken.pop()
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(ast, "parse", spoilt)
+def test_the_tree_of_an_expression_is_built_again_too(broken):
     assert evaluate("2 * (3 + 4)") == 14
     assert broken == []

@@ -119,7 +119,7 @@ async def ask_once(ask: Ask) -> None:
         return
     offered, late = await _offers(ask, on_hub=False)
     if len(offered) == 1:
-        again = bool(late) and not mark.exists()  # once: what never answers is no model server
+        again = bool(late) and not mark.exists()  # one more look; after that it is left alone
         for url in late if again else ():
             ask.screen.note(f"{url} did not answer in time; the next start looks again")
         mark.write_text(AGAIN if again else "")
@@ -329,7 +329,7 @@ def _drafts(home: Path, offer: Offer) -> tuple[str, str]:
 
 
 async def _stored(ask: Ask) -> dict[str, Any]:
-    """Return what the image has, by name."""
+    """Return the models of the image, by name."""
     rows = (await ask.kernel.request("models", timeout=60.0))["models"]
     return {row["name"]: row for row in rows if row.get("digest")}
 

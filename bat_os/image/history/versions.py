@@ -125,7 +125,7 @@ def compare(obj: UvmObject, selector: str, one: int, other: int) -> dict[str, An
 
 
 def diff_of(sources: tuple[str, str], names: tuple[str, str]) -> str:
-    r"""Return what differs between two sources, as a unified diff; "" if no byte does.
+    r"""Return the unified diff of two sources; "" if they are byte for byte the same.
 
     >>> diff_of(("a", "a\n"), ("kept", "drawn")).splitlines()[-1]
     '+'

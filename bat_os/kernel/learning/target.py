@@ -68,9 +68,9 @@ class Waiting(NamedTuple):
             raise self.wanted(selector)
 
     def wanted(self, selector: str, does: str = "", guess: str = "") -> ApprovalWantedError:
-        """Return what is said to people who send the message before that.
+        """Return the error for a message that is sent before the yes.
 
-        With ``guess``, it is what a method answered that nobody ordered.
+        ``guess`` is the answer of a method that nobody ordered.
         """
         wants = f"; in the world it {does}" if does else ""
         said = (

@@ -288,7 +288,8 @@ async def read_as_said(mind: KernelContext, brief: Brief) -> dict[str, float]:
     name, values = goal(brief).rstrip("."), " and ".join(map(repr, given))
     told: list[Candidate] = []
     for link in (" of ", " ") if given else ("",):
-        sentence = read_sentence(f"{name}{link}{values}", dt.datetime.now().astimezone())
+        now = dt.datetime.now().astimezone()
+        sentence = await asyncio.to_thread(read_sentence, f"{name}{link}{values}", now)
         found = await find_candidates(mind, sentence)
         if decide(found) == "act" and [*found[0].args, *found[0].kwargs.values()] == given:
             told = max(told, found, key=lambda each: each[0].probability if each else 0.0)

@@ -149,7 +149,7 @@ def _only_reads(tool: Tool) -> bool:
 def _is_raw(tool: Tool) -> bool:
     """Return whether a tool gives all that there is of a place, and takes nothing else.
 
-    That it is near to a sentence says nothing of whether its raw result is the answer.
+    Such a tool may be near to a sentence although its raw result does not answer it.
     """
     return _only_reads(tool) and all(_PLACES.intersection(meant_for(one)) for one in tool.takes)
 

@@ -22,7 +22,8 @@ from bat_os.kernel.say.recall import recall_anything
 from bat_os.kernel.say.reminders import is_question
 from bat_os.kernel.say.skills import LIKE_NOTHING
 from bat_os.kernel.verbs.talk import Drawing
-from bat_os.sentence.language import fold, speak
+from bat_os.sentence.clauses import is_asking
+from bat_os.sentence.language import fold
 from bat_os.sentence.phrasebook import LIGHT
 from bat_os.sentence.spelling import vocabulary
 from bat_os.sentence.terms import split_sentence
@@ -126,7 +127,7 @@ def _asks(heard: Heard) -> bool:
     if not kinds <= _IN_PROSE | {"name"} or heard.typed.text.rstrip().endswith("?"):
         return True
     first = next(iter(said.text.split()), "").strip(_EDGES)
-    if fold(first) in speak(language).phrases("clauses", "asks"):
+    if is_asking(first, language):
         return True
     orders = fold(first) in vocabulary(language).firsts and not is_small(first, language)
     return orders or (bool(heard.found) and heard.found[0].probability >= LIKE_NOTHING)
